@@ -1,0 +1,1 @@
+//! Finds CI workflows that carry secrets away.
