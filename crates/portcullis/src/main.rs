@@ -1,2 +1,74 @@
-//! The program.
-fn main() {}
+//! `portcullis`: the program. It reads arguments, calls one library, prints, and decides the exit code;
+//! everything that can be right or wrong about workflows, tokens or cases is decided in the libraries.
+//!
+//! One module per command. To add one: a module with `Arguments` (a `clap::Args`) and
+//! `run(Arguments) -> anyhow::Result<Outcome>`, a variant of [`Command`], and a line in [`dispatch`].
+
+mod completions;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps package publishing out of a thief's hands.
+#[derive(Parser)]
+#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// How a command ended, when it could run at all. [`main`] alone turns it into an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Nothing was found, or everything asked for is done: exit code 0.
+    Done,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(Outcome::Done) => ExitCode::from(0),
+        // The reader of a pipe went away (`portcullis scan | head`): nobody is left to tell, and it is no failure.
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(0),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// `error: what was being done: what went wrong`, causes from the outside in; to stderr, which may be gone too.
+fn complain(error: &anyhow::Error) {
+    use std::io::Write;
+    let _ = writeln!(anstream::stderr(), "error: {error:#}");
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_argument_declaration_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}
