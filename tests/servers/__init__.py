@@ -1,0 +1,1 @@
+"""Small real servers on loopback, standing in for what a running index talks to."""
