@@ -391,3 +391,307 @@ fn shown(tag: &Value) -> String {
     };
     text.chars().filter(|character| !character.is_control()).take(SHOWN_CHARACTERS_MAX).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ACCOUNT: Uuid = Uuid::from_u128(1);
+    const PROJECT: Uuid = Uuid::from_u128(0x10);
+    const PUBLISHER: Uuid = Uuid::from_u128(0x20);
+    const OTHER: Uuid = Uuid::from_u128(0xff);
+
+    const TARGET: Target<'static> =
+        Target { id: Some(PROJECT), name: "Sample.Project", name_normalised: "sample-project" };
+
+    fn by_account() -> Request<'static> {
+        Request {
+            now: 100,
+            identity: Identity::Account(ACCOUNT),
+            permission: Permission::Upload,
+            target: Some(TARGET),
+            version: Some("1.0"),
+            file_sha256: Some("ab12"),
+        }
+    }
+
+    fn by_publisher() -> Request<'static> {
+        Request { identity: Identity::Publisher { id: PUBLISHER, projects: &[PROJECT] }, ..by_account() }
+    }
+
+    /// Parses `json` and asks it about `request`: `Ok` or the text that a client would read.
+    fn judged(json: &str, request: &Request<'_>) -> Result<(), String> {
+        let caveat = Caveat::parse(json.as_bytes()).map_err(|error| error.to_string())?;
+        caveat.satisfied_by(request).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn satisfied(json: &str, request: &Request<'_>) {
+        assert_eq!(judged(json, request), Ok(()), "{json}");
+    }
+
+    #[track_caller]
+    fn refused(json: &str, request: &Request<'_>, text: &str) {
+        assert_eq!(judged(json, request), Err(text.to_owned()), "{json}");
+    }
+
+    #[test]
+    fn issued_texts_are_compact_and_in_pypis_field_order() {
+        let uuid = "00000000-0000-0000-0000-000000000001";
+        for (caveat, text) in [
+            (Caveat::Expiration { expires_at: 50, not_before: 10 }, "[0,50,10]".to_owned()),
+            (Caveat::ProjectNames(vec!["a".into(), "b".into()]), r#"[1,["a","b"]]"#.to_owned()),
+            (Caveat::ProjectIds(vec![ACCOUNT]), format!(r#"[2,["{uuid}"]]"#)),
+            (Caveat::RequestUser(ACCOUNT), format!(r#"[3,"{uuid}"]"#)),
+            (Caveat::Publisher(ACCOUNT), format!(r#"[4,"{uuid}",null]"#)),
+            (Caveat::Versions(vec!["1.0".into()]), r#"[1001,["1.0"]]"#.to_owned()),
+            (Caveat::FileSha256(vec!["ab".into()]), r#"[1002,["ab"]]"#.to_owned()),
+            (
+                Caveat::Permissions(vec![Permission::Upload, Permission::Read]),
+                r#"[1003,["upload","read"]]"#.to_owned(),
+            ),
+            (Caveat::ExcludedProjects(vec![ACCOUNT]), format!(r#"[1004,["{uuid}"]]"#)),
+        ] {
+            assert_eq!(caveat.to_json(), text);
+            assert_eq!(Caveat::parse(text.as_bytes()), Ok(caveat));
+        }
+    }
+
+    #[test]
+    fn an_expiration_holds_from_not_before_until_just_before_expiry() {
+        satisfied("[0,101,100]", &by_account());
+        refused("[0,100,0]", &by_account(), "token is expired");
+        refused("[0,200,101]", &by_account(), "token is expired");
+    }
+
+    #[test]
+    fn project_caveats_name_the_project_that_they_are_not_for() {
+        let other = "project-scoped token is not valid for project: 'Sample.Project'";
+        let outside = "project-scoped token used outside of a project context";
+        let no_target = Request { target: None, ..by_account() };
+        let new_project = Request { target: Some(Target { id: None, ..TARGET }), ..by_account() };
+        let ours = format!(r#"[2,["{OTHER}","{PROJECT}"]]"#);
+
+        satisfied(r#"[1,["x","sample-project"]]"#, &by_account());
+        satisfied(r#"[1,["sample-project"]]"#, &new_project);
+        refused(r#"[1,["Sample.Project"]]"#, &by_account(), other);
+        refused("[1,[]]", &by_account(), other);
+        refused(r#"[1,["sample-project"]]"#, &no_target, outside);
+        satisfied(&ours, &by_account());
+        refused(&format!(r#"[2,["{OTHER}"]]"#), &by_account(), other);
+        refused(&ours, &new_project, other);
+        refused(&ours, &no_target, outside);
+    }
+
+    #[test]
+    fn a_user_caveat_wants_exactly_its_account() {
+        satisfied(&format!(r#"[3,"{ACCOUNT}"]"#), &by_account());
+        refused(
+            &format!(r#"[3,"{OTHER}"]"#),
+            &by_account(),
+            "current user does not match user restriction in token",
+        );
+        refused(
+            &format!(r#"[3,"{ACCOUNT}"]"#),
+            &by_publisher(),
+            "token with user restriction without a user",
+        );
+    }
+
+    #[test]
+    fn a_publisher_caveat_asks_again_which_projects_the_publisher_has() {
+        let caveat = format!(r#"[4,"{PUBLISHER}",null]"#);
+        let detached =
+            Request { identity: Identity::Publisher { id: PUBLISHER, projects: &[OTHER] }, ..by_account() };
+        satisfied(&caveat, &by_publisher());
+        refused(&caveat, &by_account(), "OIDC scoped token used outside of an OIDC identified request");
+        refused(
+            &format!(r#"[4,"{OTHER}",null]"#),
+            &by_publisher(),
+            "current OIDC publisher does not match publisher restriction in token",
+        );
+        refused(
+            &caveat,
+            &Request { target: None, ..by_publisher() },
+            "OIDC scoped token used outside of a project context",
+        );
+        refused(&caveat, &detached, "OIDC scoped token is not valid for project 'Sample.Project'");
+        refused(
+            &caveat,
+            &Request { target: Some(Target { id: None, ..TARGET }), ..by_publisher() },
+            "OIDC scoped token is not valid for project 'Sample.Project'",
+        );
+    }
+
+    #[test]
+    fn our_caveats_refuse_what_they_cannot_see() {
+        satisfied(r#"[1001,["0.9","1.0"]]"#, &by_account());
+        refused(r#"[1001,["2.0"]]"#, &by_account(), "version-scoped token is not valid for version '1.0'");
+        refused(
+            r#"[1001,["1.0"]]"#,
+            &Request { version: None, ..by_account() },
+            "version-scoped token used without a version",
+        );
+        satisfied(r#"[1002,["AB12"]]"#, &by_account());
+        refused(
+            r#"[1002,["ab13"]]"#,
+            &by_account(),
+            "file-scoped token is not valid for this file's SHA-256 digest",
+        );
+        refused(
+            r#"[1002,["ab12"]]"#,
+            &Request { file_sha256: None, ..by_account() },
+            "file-scoped token used without a file",
+        );
+        satisfied(r#"[1003,["upload"]]"#, &by_account());
+        refused(r#"[1003,["read"]]"#, &by_account(), "token is not valid for permission: upload");
+        refused("[1003,[]]", &by_account(), "token is not valid for permission: upload");
+        satisfied(&format!(r#"[1004,["{OTHER}"]]"#), &by_account());
+        refused(
+            &format!(r#"[1004,["{OTHER}","{PROJECT}"]]"#),
+            &by_account(),
+            "token is excluded from project: 'Sample.Project'",
+        );
+    }
+
+    #[test]
+    fn legacy_mappings_become_their_successors() {
+        satisfied(r#"{"version":1,"permissions":"user"}"#, &by_account());
+        refused(r#"{"version":1,"permissions":"user"}"#, &by_publisher(), "caveat must be an array");
+        for (legacy, successor) in [
+            (
+                r#"{"version":1,"permissions":{"projects":["a","b"]}}"#,
+                Caveat::ProjectNames(vec!["a".into(), "b".into()]),
+            ),
+            (r#"{"exp":50,"nbf":10}"#, Caveat::Expiration { expires_at: 50, not_before: 10 }),
+            (
+                r#"{"project_ids":["00000000-0000-0000-0000-000000000010"]}"#,
+                Caveat::ProjectIds(vec![PROJECT]),
+            ),
+        ] {
+            assert_eq!(Caveat::parse(legacy.as_bytes()), Ok(successor), "{legacy}");
+        }
+        for legacy in [
+            "{}",
+            r#"{"exp":50}"#,
+            r#"{"nbf":50}"#,
+            r#"{"version":2,"permissions":"user"}"#,
+            r#"{"version":1}"#,
+            r#"{"version":1,"permissions":"admin"}"#,
+            r#"{"version":1,"permissions":{}}"#,
+            r#"{"version":1,"permissions":["user"]}"#,
+        ] {
+            refused(legacy, &by_account(), "caveat must be an array");
+        }
+        refused(r#"{"exp":"50","nbf":10}"#, &by_account(), "invalid values for fields");
+        refused(
+            r#"{"version":1,"permissions":{"projects":"a"}}"#,
+            &by_account(),
+            "invalid values for fields",
+        );
+    }
+
+    #[test]
+    fn white_space_and_further_fields_are_accepted() {
+        satisfied("[0, 200, 10]", &by_account());
+        satisfied(" [ 0 ,\n200\t,\r10 , \"later\" ] ", &by_account());
+        satisfied(&format!(r#"[3,"{ACCOUNT}",1,{{}}]"#), &by_account());
+    }
+
+    #[test]
+    fn the_publisher_caveats_claims_field_has_a_default() {
+        satisfied(&format!(r#"[4,"{PUBLISHER}"]"#), &by_publisher());
+        satisfied(&format!(r#"[4,"{PUBLISHER}",{{"ref":"x"}}]"#), &by_publisher());
+        refused(&format!(r#"[4,"{PUBLISHER}",7]"#), &by_publisher(), "invalid values for fields");
+    }
+
+    #[test]
+    fn what_is_no_caveat_says_why() {
+        for (json, text) in [
+            ("7", "caveat must be an array"),
+            ("null", "caveat must be an array"),
+            (r#""[0,1,2]""#, "caveat must be an array"),
+            ("[]", "caveat array cannot be empty"),
+            ("[5]", "caveat has unknown tag: 5"),
+            ("[1000,[]]", "caveat has unknown tag: 1000"),
+            ("[1005,[]]", "caveat has unknown tag: 1005"),
+            ("[-1]", "caveat has unknown tag: -1"),
+            (r#"["0",200,10]"#, "caveat has unknown tag: 0"),
+            ("[0.0,200,10]", "caveat has unknown tag: 0.0"),
+            ("[true,200,10]", "caveat has unknown tag: true"),
+            ("[[0],200,10]", "caveat has unknown tag: (not a number)"),
+            ("[0]", "Not enough values"),
+            ("[0,200]", "Not enough values"),
+            ("[1]", "Not enough values"),
+            ("[2]", "Not enough values"),
+            ("[3]", "Not enough values"),
+            ("[4]", "Not enough values"),
+            ("[1001]", "Not enough values"),
+            ("[1002]", "Not enough values"),
+            ("[1003]", "Not enough values"),
+            ("[1004]", "Not enough values"),
+            (r#"[0,"200",10]"#, "invalid values for fields"),
+            (r#"[0,200,"10"]"#, "invalid values for fields"),
+            ("[0,200.0,10]", "invalid values for fields"),
+            ("[0,true,10]", "invalid values for fields"),
+            ("[0,null,10]", "invalid values for fields"),
+            ("[0,9223372036854775808,10]", "invalid values for fields"),
+            (r#"[1,"sample-project"]"#, "invalid values for fields"),
+            (r#"[1,["sample-project",7]]"#, "invalid values for fields"),
+            ("[2,[7]]", "invalid values for fields"),
+            (r#"[2,["not-a-uuid"]]"#, "invalid values for fields"),
+            ("[3,1]", "invalid values for fields"),
+            (r#"[3,"user"]"#, "invalid values for fields"),
+            (r#"[3,["00000000-0000-0000-0000-000000000001"]]"#, "invalid values for fields"),
+            ("[4,null]", "invalid values for fields"),
+            ("[1001,[1.0]]", "invalid values for fields"),
+            (r#"[1003,["delete"]]"#, "invalid values for fields"),
+            (r#"[1003,"upload"]"#, "invalid values for fields"),
+            ("", "unknown error"),
+            ("[0,200,10", "unknown error"),
+            ("[0,200,10]x", "unknown error"),
+            ("account = alice", "unknown error"),
+        ] {
+            refused(json, &by_account(), text);
+        }
+        assert_eq!(Caveat::parse(b"[0,\xff,1]"), Err(CaveatError::NotJson));
+    }
+
+    #[test]
+    fn a_tag_written_by_the_holder_is_shortened_and_printable() {
+        let text = Caveat::parse(format!(r#"["\u0007\n{}"]"#, "x".repeat(9000)).as_bytes()).unwrap_err();
+        assert_eq!(text.to_string(), format!("caveat has unknown tag: {}", "x".repeat(40)));
+    }
+
+    #[test]
+    fn the_last_second_that_a_number_holds_can_be_an_expiry() {
+        satisfied("[0,9223372036854775807,-9223372036854775808]", &by_account());
+    }
+
+    #[test]
+    fn nesting_beyond_the_parsers_depth_is_refused() {
+        let nested = |depth: usize| format!("[0,200,10,{}{}]", "[".repeat(depth), "]".repeat(depth));
+        satisfied(&nested(126), &by_account());
+        refused(&nested(127), &by_account(), "unknown error");
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Caveat::parse(&bytes);
+        }
+
+        #[test]
+        fn judging_arbitrary_arrays_never_panics(tag in -1i64..1010, rest in "[\\[\\]0-9a-z\",{}:. ]{0,60}") {
+            let _ = judged(&format!("[{tag},{rest}]"), &by_account());
+        }
+
+        #[test]
+        fn names_survive_writing_and_reading(names in proptest::collection::vec(".*", 0..5)) {
+            let caveat = Caveat::ProjectNames(names);
+            prop_assert_eq!(Caveat::parse(caveat.to_json().as_bytes()), Ok(caveat));
+        }
+    }
+}

@@ -312,3 +312,218 @@ fn parse_v1(bytes: &[u8]) -> Result<Macaroon, MacaroonError> {
         signature: signature.try_into().map_err(|_| MacaroonError::SignatureLength)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> TokenKey {
+        TokenKey::from_bytes(std::array::from_fn(|index| index as u8))
+    }
+
+    fn sample() -> Macaroon {
+        Macaroon::issue(&key(), "pypi.org", "id", &["[0,50,10]".into(), r#"[1,["a"]]"#.into()])
+    }
+
+    /// Writes what pymacaroons writes as v1, so that reading is tested against bytes that this module does not make.
+    fn v1(packets: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (key, value) in packets {
+            out.extend(format!("{:04x}{key} ", 4 + key.len() + 1 + value.len() + 1).as_bytes());
+            out.extend(*value);
+            out.push(b'\n');
+        }
+        out
+    }
+
+    #[test]
+    fn the_chain_without_caveats_is_pymacaroons() {
+        let macaroon = Macaroon::issue(&key(), "pypi.org", "5f2f8a2e-4b0a-4f7e-9f5b-0d6a3f0c9e11", &[]);
+        let expected = [
+            0x7a, 0xbf, 0x21, 0x97, 0x0b, 0x37, 0x53, 0xe7, 0x0c, 0x11, 0xfc, 0xa9, 0x12, 0x07, 0x80, 0x5f,
+            0xd6, 0x58, 0xee, 0xc0, 0xfe, 0xfa, 0x1c, 0x7a, 0xa1, 0xd6, 0x2c, 0x18, 0x49, 0x79, 0x39, 0xe3,
+        ];
+        assert_eq!(macaroon.signature, expected);
+    }
+
+    #[test]
+    fn v2_bytes_are_read_as_they_were_written() {
+        let macaroon = sample();
+        assert_eq!(Macaroon::parse(&macaroon.to_bytes()), Ok(macaroon));
+    }
+
+    #[test]
+    fn v1_packets_are_the_same_macaroon() {
+        let macaroon = sample();
+        let bytes = v1(&[
+            ("location", b"pypi.org"),
+            ("identifier", b"id"),
+            ("cid", b"[0,50,10]"),
+            ("cid", br#"[1,["a"]]"#),
+            ("signature", &macaroon.signature),
+        ]);
+        let read = Macaroon::parse(&bytes).unwrap();
+        assert_eq!(read, macaroon);
+        assert!(read.chain_holds(&key()));
+    }
+
+    #[test]
+    fn v1_packets_out_of_order_or_cut_are_refused() {
+        let signature = [1u8; 32];
+        let whole = v1(&[("location", b"x"), ("identifier", b"id"), ("signature", &signature)]);
+        assert!(Macaroon::parse(&whole).is_ok());
+        for length in 0..whole.len() {
+            assert!(Macaroon::parse(&whole[..length]).is_err(), "cut at {length}");
+        }
+        for (packets, error) in [
+            (&[("identifier", &b"id"[..]), ("signature", &signature)][..], MacaroonError::FieldOrder),
+            (&[("location", b"x"), ("cid", b"c"), ("signature", &signature)], MacaroonError::FieldOrder),
+            (&[("location", b"x"), ("identifier", b"id"), ("vid", b"v")], MacaroonError::FieldOrder),
+            (
+                &[("location", b"x"), ("identifier", b"id"), ("cid", b"c"), ("cl", b"l")],
+                MacaroonError::FieldOrder,
+            ),
+            (&[("location", b"x"), ("identifier", b"id"), ("other", b"v")], MacaroonError::FieldOrder),
+            (
+                &[("location", b"x"), ("identifier", b"id"), ("signature", &signature[..31])],
+                MacaroonError::SignatureLength,
+            ),
+            (
+                &[("location", b"x"), ("identifier", b"id"), ("signature", &signature), ("cid", b"c")],
+                MacaroonError::TrailingBytes,
+            ),
+        ] {
+            assert_eq!(Macaroon::parse(&v1(packets)), Err(error), "{packets:?}");
+        }
+        assert_eq!(Macaroon::parse(b"0003"), Err(MacaroonError::FieldOrder));
+        assert_eq!(Macaroon::parse(b"00zz"), Err(MacaroonError::FieldOrder));
+        assert_eq!(Macaroon::parse(b"000fnoSpaceHere\n"), Err(MacaroonError::FieldOrder));
+    }
+
+    #[test]
+    fn every_cut_of_v2_is_refused() {
+        let bytes = sample().to_bytes();
+        for length in 0..bytes.len() {
+            assert!(Macaroon::parse(&bytes[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn v2_fields_stand_in_their_order_or_not_at_all() {
+        let signed = |body: &[u8]| {
+            let mut bytes = body.to_vec();
+            bytes.extend([0, 6, 32]);
+            bytes.extend([7u8; 32]);
+            bytes
+        };
+        // Without a location, which is only a hint.
+        assert!(Macaroon::parse(&signed(&[2, 2, 1, b'i', 0])).is_ok());
+        for (bytes, error) in [
+            (signed(&[2, 2, 1, b'i', 1, 1, b'l', 0]), MacaroonError::FieldOrder),
+            (signed(&[2, 2, 1, b'i', 2, 1, b'i', 0]), MacaroonError::FieldOrder),
+            (signed(&[2, 1, 1, b'l', 0]), MacaroonError::FieldOrder),
+            (signed(&[2, 0]), MacaroonError::FieldOrder),
+            (signed(&[2, 2, 1, b'i', 3, 1, b'x', 0]), MacaroonError::FieldOrder),
+            // A first-party caveat with a location.
+            (signed(&[2, 2, 1, b'i', 0, 1, 1, b'l', 2, 1, b'c', 0]), MacaroonError::FieldOrder),
+            (vec![2, 2, 1, b'i', 0, 0, 5, 1, 1], MacaroonError::FieldOrder),
+            (vec![2, 2, 1, b'i', 0, 0, 6, 1, 1], MacaroonError::SignatureLength),
+            ([signed(&[2, 2, 1, b'i', 0]), vec![0]].concat(), MacaroonError::TrailingBytes),
+            (vec![], MacaroonError::UnknownFormat),
+            (vec![3, 2, 1, b'i'], MacaroonError::UnknownFormat),
+            (b"{\"v\":2}".to_vec(), MacaroonError::UnknownFormat),
+            (vec![2, 2, 0xff, 0xff, 0xff, 0xff, 0xff, 1], MacaroonError::FieldTooLong),
+        ] {
+            assert_eq!(Macaroon::parse(&bytes), Err(error), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_field_may_have_64_kibibytes_and_no_more() {
+        let with_identifier =
+            |length: usize| Macaroon::issue(&key(), "x", &"i".repeat(length), &[]).to_bytes();
+        assert!(Macaroon::parse(&with_identifier(FIELD_BYTES_MAX)).is_ok());
+        assert_eq!(Macaroon::parse(&with_identifier(FIELD_BYTES_MAX + 1)), Err(MacaroonError::FieldTooLong));
+    }
+
+    #[test]
+    fn a_macaroon_may_have_256_caveats_and_no_more_in_both_formats() {
+        let caveats = |count: usize| vec!["[]".to_owned(); count];
+        let v2 = |count: usize| Macaroon::issue(&key(), "x", "i", &caveats(count)).to_bytes();
+        assert!(Macaroon::parse(&v2(CAVEATS_MAX)).is_ok());
+        assert_eq!(Macaroon::parse(&v2(CAVEATS_MAX + 1)), Err(MacaroonError::TooManyCaveats));
+
+        let text = |count: usize| {
+            let mut packets: Vec<(&str, &[u8])> = vec![("location", b"x"), ("identifier", b"i")];
+            packets.extend(std::iter::repeat_n(("cid", &b"[]"[..]), count));
+            packets.push(("signature", &[7u8; 32]));
+            v1(&packets)
+        };
+        assert!(Macaroon::parse(&text(CAVEATS_MAX)).is_ok());
+        assert_eq!(Macaroon::parse(&text(CAVEATS_MAX + 1)), Err(MacaroonError::TooManyCaveats));
+    }
+
+    #[test]
+    fn a_third_party_caveat_is_read_and_counts_in_the_chain() {
+        let mut macaroon = sample();
+        macaroon.caveats.push(CaveatBytes { content: b"c".to_vec(), verification_id: Some(b"v".to_vec()) });
+        assert!(!macaroon.chain_holds(&key()));
+        macaroon.signature = macaroon.chain(&key());
+        let read = Macaroon::parse(&macaroon.to_bytes()).unwrap();
+        assert_eq!(read, macaroon);
+        assert!(read.chain_holds(&key()));
+    }
+
+    #[test]
+    fn a_caveat_cut_changed_or_moved_breaks_the_chain() {
+        let whole = sample();
+        assert!(whole.chain_holds(&key()));
+
+        let mut cut = whole.clone();
+        cut.caveats.pop();
+        assert!(!cut.chain_holds(&key()));
+        let mut changed = whole.clone();
+        changed.caveats[0].content = b"[0,51,10]".to_vec();
+        assert!(!changed.chain_holds(&key()));
+        let mut moved = whole.clone();
+        moved.caveats.swap(0, 1);
+        assert!(!moved.chain_holds(&key()));
+        let mut other_identifier = whole.clone();
+        other_identifier.identifier = b"di".to_vec();
+        assert!(!other_identifier.chain_holds(&key()));
+        assert!(!whole.chain_holds(&TokenKey::from_bytes([0; 32])));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Macaroon::parse(&bytes);
+            let _ = Macaroon::parse(&[&[V2_VERSION][..], &bytes].concat());
+            let _ = Macaroon::parse(&[&b"00"[..], &bytes].concat());
+        }
+
+        #[test]
+        fn what_was_written_is_read(
+            location in "[a-z.]{0,20}", identifier in "[a-z0-9-]{0,40}",
+            caveats in proptest::collection::vec(".{0,300}", 0..8)
+        ) {
+            let macaroon = Macaroon::issue(&key(), &location, &identifier, &caveats);
+            prop_assert!(macaroon.chain_holds(&key()));
+            prop_assert_eq!(Macaroon::parse(&macaroon.to_bytes()), Ok(macaroon));
+        }
+
+        #[test]
+        fn a_flipped_bit_anywhere_is_no_valid_macaroon(at in 0usize..2000, bit in 0u8..8) {
+            let whole = sample();
+            let mut bytes = whole.to_bytes();
+            // The location is a hint that the signature does not cover; skip it and its length.
+            let first = 3 + whole.location.len();
+            let index = first + at % (bytes.len() - first);
+            bytes[index] ^= 1 << bit;
+            let holds = Macaroon::parse(&bytes).is_ok_and(|changed| changed.chain_holds(&key()));
+            prop_assert!(!holds);
+        }
+    }
+}
