@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import requests
@@ -113,6 +114,15 @@ file = "{self.data / 'keys'}"
         assert self.running, f"the server ended:\n{self.log.read_text()}"
         answer = self.get("/health/ready")
         assert answer.status_code == 200, answer.text
+
+    @staticmethod
+    def until(look, is_it, what: str, seconds: float = 60):
+        """Looks again until `is_it` holds of what is seen, and answers that."""
+        deadline = time.monotonic() + seconds
+        while not is_it(seen := look()):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; last seen: {seen}"
+            time.sleep(0.1)
+        return seen
 
     # --- over HTTP
 
