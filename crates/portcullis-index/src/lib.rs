@@ -1,1 +1,13 @@
-//! The package index and the incident desk.
+//! The package index, Trusted Publishing and the incident desk.
+//!
+//! `web` → domain files → `store`: a handler parses, calls one domain function and renders; the domain decides; SQL
+//! stands only in `store/`. See ARCHITECTURE.md for the invariants.
+
+pub mod app;
+pub mod blobs;
+pub mod clock;
+pub mod history;
+pub mod ids;
+pub mod server_key;
+pub mod settings;
+pub mod store;

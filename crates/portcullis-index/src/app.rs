@@ -1,0 +1,129 @@
+//! What every request and job shares: the database, file contents, keys, the clock and the settings in force.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::blobs::Blobs;
+use crate::clock::{Instant, SharedClock};
+use crate::history::{HistoryError, Signer};
+use crate::server_key::ServerKey;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::store::events::SigningPurpose;
+
+/// Shared by everything that runs in one server process. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// The contents of an [`App`].
+pub struct Shared {
+    /// The settings in force.
+    pub settings: Settings,
+    /// How clients reach the server, without a trailing slash.
+    pub base_url: Url,
+    /// The database.
+    pub store: Store,
+    /// File contents.
+    pub blobs: Blobs,
+    /// Opens what lies encrypted in the database.
+    pub server_key: ServerKey,
+    /// Signs checkpoints.
+    pub checkpoint_signer: Signer,
+    /// Signs receipts.
+    pub receipt_signer: Signer,
+    /// The time.
+    pub clock: SharedClock,
+    /// Names this process in leases.
+    pub node: String,
+    /// Wakes the sealer after a commit.
+    pub sealer_wake: Notify,
+    /// Wakes the job runner after a commit.
+    pub jobs_wake: Notify,
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "App({})", self.base_url)
+    }
+}
+
+impl App {
+    /// Puts the parts together; makes the signing keys where the database has none yet.
+    ///
+    /// # Errors
+    /// Where the database refuses or a signing key does not open with this server key.
+    pub async fn new(
+        settings: Settings,
+        base_url: Url,
+        store: Store,
+        blobs: Blobs,
+        server_key: ServerKey,
+        clock: SharedClock,
+    ) -> Result<Self, HistoryError> {
+        let now = clock.now();
+        let checkpoint_signer = Signer::load(&store, &server_key, SigningPurpose::Checkpoint, now).await?;
+        let receipt_signer = Signer::load(&store, &server_key, SigningPurpose::Receipt, now).await?;
+        Ok(Self(Arc::new(Shared {
+            settings,
+            base_url,
+            store,
+            blobs,
+            server_key,
+            checkpoint_signer,
+            receipt_signer,
+            clock,
+            node: uuid::Uuid::now_v7().to_string(),
+            sealer_wake: Notify::new(),
+            jobs_wake: Notify::new(),
+        })))
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The host that clients know the server by: the location inside tokens and the tail of the audience.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.base_url.host_str().unwrap_or("localhost")
+    }
+
+    /// An absolute URL on this server; `path` begins with a slash.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Whom a refused person may ask: the operator's contact, else the sender of notices.
+    #[must_use]
+    pub fn contact(&self) -> &str {
+        self.settings
+            .contact
+            .as_deref()
+            .or(self.settings.mail.as_ref().map(|mail| mail.from.as_str()))
+            .unwrap_or("the operator of this index")
+    }
+
+    /// What a CI job's token must be made for.
+    #[must_use]
+    pub fn audience(&self) -> String {
+        self.settings.audience.clone().unwrap_or_else(|| format!("portcullis:{}", self.host()))
+    }
+
+    /// Call after a commit that recorded events, wrote notices or queued jobs: the workers look at once.
+    pub fn committed(&self) {
+        self.sealer_wake.notify_one();
+        self.jobs_wake.notify_one();
+    }
+}
