@@ -11,7 +11,7 @@ broken: list[str] = []
 
 
 def tree(crate: str, *options: str) -> str:
-    done = subprocess.run(["cargo", "tree", "--locked", "--package", crate, "--prefix", "none", "--target", "all", *options],
+    done = subprocess.run(["cargo", "tree", "--package", crate, "--prefix", "none", "--target", "all", *options],
                           capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"cargo tree failed: {done.stderr}")

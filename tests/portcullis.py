@@ -59,10 +59,10 @@ file = "{self.data / 'keys'}"
 
     # --- the process
 
-    def start(self) -> "Portcullis":
+    def start(self, settings: bool = True) -> "Portcullis":
         assert BINARY.exists(), f"{BINARY} is missing: build it with `cargo build --workspace`, or set PORTCULLIS_BINARY"
         with open(self.log, "ab") as log:
-            self._process = subprocess.Popen([BINARY, "serve", "--config", self.config], cwd=self.folder, env=self.environment,
+            self._process = subprocess.Popen([BINARY, "serve", *(["--config", self.config] if settings else [])], cwd=self.folder, env=self.environment,
                                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         self._lines: queue.Queue = queue.Queue()
         self._reader = threading.Thread(target=self._read_stdout, args=(self._process.stdout,), daemon=True)
