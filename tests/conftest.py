@@ -4,12 +4,14 @@
     each_server  the same, once on SQLite and once on PostgreSQL
     issuer, forge, mailbox, attacker   the loopback servers (tests/servers)
     built        builds sample distributions with `python -m build`, each once a session
+    page         a page of headless Chromium (Debian's), with a profile of its own
 
 Every server is stopped by its process id, must end with exit code 0, must not have panicked, and nothing may ever
 have visited the attacker's host.
 """
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 import samples
 from portcullis import Portcullis
@@ -111,3 +113,18 @@ def built(tmp_path_factory):
         return done[key]
 
     return build
+
+
+@pytest.fixture
+def page():
+    """Debian's Chromium by remote control. It trusts the test server's authority by not asking: what is tested is the page."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[
+            "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+            "--disable-component-update", "--disable-sync"])
+        context = browser.new_context(ignore_https_errors=True, viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(15_000)
+        try:
+            yield context.new_page()
+        finally:
+            browser.close()

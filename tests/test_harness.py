@@ -67,3 +67,8 @@ def test_samples_made_by_hand_are_accepted_by_twine_check_and_pip(tmp_path, buil
                 environment=environment).ok()
     assert subprocess.run([sys.executable, "-c", "import demo_pkg; print(demo_pkg.VERSION)"], capture_output=True, text=True,
                           env={"PYTHONPATH": str(tmp_path / "target")}, timeout=30).stdout == "2.0\n"
+
+
+def test_the_browser_shows_a_page(page, issuer):
+    page.goto(f"{issuer.url}/.well-known/openid-configuration")
+    assert "jwks_uri" in page.inner_text("body")
