@@ -4,6 +4,7 @@
 //! stands only in `store/`. See ARCHITECTURE.md for the invariants.
 
 pub mod app;
+pub mod authority;
 pub mod blobs;
 pub mod clock;
 pub mod history;
@@ -11,3 +12,5 @@ pub mod ids;
 pub mod server_key;
 pub mod settings;
 pub mod store;
+pub mod tls;
+pub mod web;

@@ -1,0 +1,3 @@
+//! One file per resource. Each has `routes()` and is read top-down.
+
+pub mod health;
