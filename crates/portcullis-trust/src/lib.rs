@@ -9,6 +9,14 @@
 //! - [`macaroon`], [`caveat`] and [`token`] are API tokens: their bytes, their restrictions, their verification.
 
 pub mod caveat;
+pub mod jwt;
+pub mod keys;
 pub mod macaroon;
+pub mod provider;
+pub mod providers;
+pub mod publisher;
 pub mod secret;
 pub mod token;
+
+#[cfg(test)]
+mod test_issuer;
