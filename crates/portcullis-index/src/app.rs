@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use url::Url;
 
+use crate::account::SignInGuard;
 use crate::blobs::Blobs;
 use crate::clock::{Instant, SharedClock};
 use crate::history::{HistoryError, Signer};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub checkpoint_signer: Signer,
     /// Signs receipts.
     pub receipt_signer: Signer,
+    /// Slows down whoever guesses passwords.
+    pub sign_in: SignInGuard,
     /// The time.
     pub clock: SharedClock,
     /// Names this process in leases.
@@ -80,6 +83,7 @@ impl App {
             server_key,
             checkpoint_signer,
             receipt_signer,
+            sign_in: SignInGuard::default(),
             clock,
             node: uuid::Uuid::now_v7().to_string(),
             sealer_wake: Notify::new(),

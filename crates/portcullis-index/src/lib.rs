@@ -3,6 +3,7 @@
 //! `web` → domain files → `store`: a handler parses, calls one domain function and renders; the domain decides; SQL
 //! stands only in `store/`. See ARCHITECTURE.md for the invariants.
 
+pub mod account;
 pub mod app;
 pub mod authority;
 pub mod blobs;
@@ -13,4 +14,5 @@ pub mod server_key;
 pub mod settings;
 pub mod store;
 pub mod tls;
+pub mod visible;
 pub mod web;

@@ -105,6 +105,18 @@ pub async fn by_id_locked(tx: &mut Tx, id: AccountId) -> Result<Option<Account>>
     row.as_ref().map(account).transpose()
 }
 
+/// The account of this id, locked so that nobody else locks or changes it before this transaction ends.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id_for_update(tx: &mut Tx, id: AccountId) -> Result<Option<Account>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE id = $1", tx.update_lock()]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(account).transpose()
+}
+
 /// The account of this normalised name.
 ///
 /// # Errors
@@ -301,4 +313,73 @@ pub async fn remove_second_factor(tx: &mut Tx, id: Uuid, now: Instant) -> Result
         .execute(tx.connection())
         .await?;
     Ok(())
+}
+
+/// Adds hashes of recovery codes.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn insert_recovery_codes(
+    tx: &mut Tx,
+    account: AccountId,
+    hashes: &[String],
+    now: Instant,
+) -> Result<()> {
+    for hash in hashes {
+        sqlx::query("INSERT INTO recovery_codes (code_hash, account_id, created_at) VALUES ($1, $2, $3)")
+            .bind(hash.as_str())
+            .bind(account.to_string())
+            .bind(now.0)
+            .execute(tx.connection())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Uses a recovery code up; false where there is none of this hash, or it was used.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn use_recovery_code(
+    tx: &mut Tx,
+    account: AccountId,
+    code_hash: &str,
+    now: Instant,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE recovery_codes SET used_at = $1 WHERE code_hash = $2 AND account_id = $3 AND used_at IS NULL",
+    )
+    .bind(now.0)
+    .bind(code_hash)
+    .bind(account.to_string())
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends all recovery codes of an account: those that were not used count as used from now on.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn end_recovery_codes(tx: &mut Tx, account: AccountId, now: Instant) -> Result<()> {
+    sqlx::query("UPDATE recovery_codes SET used_at = $1 WHERE account_id = $2 AND used_at IS NULL")
+        .bind(now.0)
+        .bind(account.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// How many recovery codes of an account may still be used.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn recovery_codes_left(tx: &mut Tx, account: AccountId) -> Result<i64> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS number FROM recovery_codes WHERE account_id = $1 AND used_at IS NULL",
+    )
+    .bind(account.to_string())
+    .fetch_one(tx.connection())
+    .await?;
+    Columns(&row).number("number")
 }

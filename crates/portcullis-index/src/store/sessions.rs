@@ -25,6 +25,8 @@ pub struct Session {
     pub csrf_hash: String,
     /// How far the sign-in has come.
     pub stage: SessionStage,
+    /// When it was last used, to the minute.
+    pub seen_at: Instant,
     /// When it ends by itself.
     pub expires_at: Instant,
     /// When the person last proved who they are.
@@ -45,7 +47,7 @@ pub async fn insert(tx: &mut Tx, session: &Session, now: Instant) -> Result<()> 
     .bind(session.csrf_hash.as_str())
     .bind(session.stage.word())
     .bind(now.0)
-    .bind(now.0)
+    .bind(session.seen_at.0)
     .bind(session.expires_at.0)
     .bind(session.authenticated_at.0)
     .execute(tx.connection())
@@ -59,7 +61,7 @@ pub async fn insert(tx: &mut Tx, session: &Session, now: Instant) -> Result<()> 
 /// Where the database refuses.
 pub async fn live(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<Option<Session>> {
     let row = sqlx::query(
-        "SELECT id_hash, account_id, csrf_hash, stage, expires_at, authenticated_at FROM sessions \
+        "SELECT id_hash, account_id, csrf_hash, stage, seen_at, expires_at, authenticated_at FROM sessions \
          WHERE id_hash = $1 AND ended_at IS NULL AND expires_at > $2",
     )
     .bind(id_hash)
@@ -74,11 +76,25 @@ pub async fn live(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<Option<Ses
                 account_id: row.parsed("account_id")?,
                 csrf_hash: row.text("csrf_hash")?,
                 stage: row.parsed("stage")?,
+                seen_at: row.time("seen_at")?,
                 expires_at: row.time("expires_at")?,
                 authenticated_at: row.time("authenticated_at")?,
             })
         })
         .transpose()
+}
+
+/// Notes that a session is in use.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn touch(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<()> {
+    sqlx::query("UPDATE sessions SET seen_at = $1 WHERE id_hash = $2 AND ended_at IS NULL")
+        .bind(now.0)
+        .bind(id_hash)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// Ends one session.
