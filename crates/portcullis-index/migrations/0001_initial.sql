@@ -410,6 +410,7 @@ CREATE TABLE examinations (
     report_id     TEXT REFERENCES reports (id),
     repository    TEXT NOT NULL,
     state         TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'failed')),
+    cited         TEXT NOT NULL,
     requested_at  BIGINT NOT NULL,
     examined_at   BIGINT,
     document      TEXT,
@@ -418,6 +419,8 @@ CREATE TABLE examinations (
     problem       TEXT
 );
 CREATE INDEX examinations_case ON examinations (case_id);
+CREATE INDEX examinations_report ON examinations (report_id);
+CREATE INDEX examinations_repository ON examinations (repository);
 
 -- A secret of a repository, at a destination, over a span of time, as our own scan confirmed it.
 CREATE TABLE exposures (
@@ -439,6 +442,16 @@ CREATE TABLE exposures (
     UNIQUE (case_id, repository, finding_id, secret, destination)
 );
 CREATE INDEX exposures_case ON exposures (case_id);
+
+-- What a responder was shown before deciding: applying compares with it whose accounts and projects were named.
+CREATE TABLE containment_plans (
+    case_id          TEXT NOT NULL REFERENCES cases (id),
+    digest           TEXT NOT NULL,
+    include_claimed  BIGINT NOT NULL,
+    plan             TEXT NOT NULL,
+    made_at          BIGINT NOT NULL,
+    PRIMARY KEY (case_id, digest)
+);
 
 -- What containment did, each action taken back one by one or together.
 CREATE TABLE containment_actions (

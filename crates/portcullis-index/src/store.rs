@@ -11,13 +11,18 @@ use crate::clock::Instant;
 
 pub mod accounts;
 pub mod blobs;
+pub mod cases;
+pub mod containments;
 pub mod events;
+pub mod examinations;
+pub mod exposures;
 pub mod files;
 pub mod jobs;
 pub mod leases;
 pub mod management_tokens;
 pub mod notices;
 pub mod projects;
+pub mod reports;
 pub mod sessions;
 pub mod token_uses;
 pub mod tokens;
