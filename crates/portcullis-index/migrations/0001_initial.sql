@@ -131,6 +131,7 @@ CREATE TABLE publisher_projects (
     added_at      BIGINT NOT NULL,
     removed_at    BIGINT
 );
+CREATE UNIQUE INDEX publisher_projects_attached ON publisher_projects (publisher_id, project_id) WHERE removed_at IS NULL;
 CREATE INDEX publisher_projects_publisher ON publisher_projects (publisher_id);
 CREATE INDEX publisher_projects_project ON publisher_projects (project_id);
 
@@ -150,6 +151,7 @@ CREATE TABLE pending_publishers (
     ended_at                 BIGINT
 );
 CREATE INDEX pending_publishers_lookup ON pending_publishers (provider, issuer, lookup_key);
+CREATE UNIQUE INDEX pending_publishers_identity ON pending_publishers (provider, issuer, identity_key) WHERE state = 'waiting';
 
 -- API tokens. `sealed_key` is the macaroon's key under the server key. `caveats` is a JSON array of the issued caveats'
 -- texts, those added later by the server (narrowing) at its end. Exactly one of account and publisher is set.

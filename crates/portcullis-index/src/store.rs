@@ -20,12 +20,16 @@ pub mod files;
 pub mod jobs;
 pub mod leases;
 pub mod management_tokens;
+pub mod mint_gates;
 pub mod notices;
+pub mod pending_publishers;
 pub mod projects;
+pub mod publishers;
 pub mod reports;
 pub mod sessions;
 pub mod token_uses;
 pub mod tokens;
+pub mod used_jti;
 
 /// Which database it is. The SQL is the same but for locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

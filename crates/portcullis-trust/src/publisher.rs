@@ -23,6 +23,8 @@ pub struct Publisher {
     pub repository: Option<String>,
     /// Where people find the repository.
     pub url: Option<String>,
+    /// What in the repository may publish: the workflow's file name.
+    pub specifier: String,
     /// The configuration as JSON text. Only its provider reads it.
     pub configuration: String,
     /// The fields as people gave them, in the order of the form; empty ones are left out.

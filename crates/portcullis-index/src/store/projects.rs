@@ -128,6 +128,18 @@ pub async fn by_name_locked(tx: &mut Tx, name_normalised: &str) -> Result<Option
     row.as_ref().map(project).transpose()
 }
 
+/// The project of this id, locked against changes until this transaction ends.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id_locked(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE p.id = $1", tx.share_lock()]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(project).transpose()
+}
+
 /// The normalised name of a project whose name looks the same.
 ///
 /// # Errors

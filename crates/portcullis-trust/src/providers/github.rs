@@ -575,6 +575,7 @@ fn publisher(issuer: &str, configuration: &Configuration) -> Result<Publisher, C
         identity_key,
         repository: Some(format!("{host}/{key}")),
         url: Some(format!("https://{host}/{}/{}", configuration.owner, configuration.repository)),
+        specifier: configuration.workflow.clone(),
         lookup_key: key,
         configuration: configuration.to_json()?,
         shown: shown.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
