@@ -69,8 +69,8 @@ def test_a_cut_is_found_only_with_a_checkpoint_kept_outside(written, tmp_path):
         "SELECT last_position, chain, at, key_id, signature FROM checkpoints ORDER BY last_position DESC LIMIT 1")[0]
     public_key = written.sql(f"SELECT public_key FROM signing_keys WHERE id = '{key_id}'")[0][0]
     outside = tmp_path / "checkpoint.json"
-    outside.write_text(json.dumps({"last_position": int(last_position), "chain": chain, "at": int(at), "key_id": key_id,
-                                   "signature": signature, "public_key": public_key}))
+    outside.write_text(json.dumps({"schema": "portcullis.checkpoint/1", "position": int(last_position), "chain": chain, "at": int(at),
+                                   "key": key_id, "public_key": public_key, "signature": signature}))
     written.admin("verify-history", "--checkpoint", outside).ok()
 
     # the thief removes the end of the history, and the checkpoints over it

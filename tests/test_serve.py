@@ -64,7 +64,7 @@ def test_with_no_settings_at_all(tmp_path):
     server = Portcullis(tmp_path / "portcullis")
     server.config.unlink()
     server.url = f"http://127.0.0.1:{server.port}"
-    server.environment |= {"PORTCULLIS_LISTEN": f"127.0.0.1:{server.port}", "PORTCULLIS_SERVE__URL": server.url}
+    server.environment |= {"PORTCULLIS_SERVE__LISTEN": f"127.0.0.1:{server.port}", "PORTCULLIS_SERVE__URL": server.url}
     server.start(settings=False)
     try:
         assert server.get("/health/ready").status_code == 200
