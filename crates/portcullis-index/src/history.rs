@@ -9,6 +9,8 @@
 //! is the sequence id, tag, at, account, project, case, token, actor, details, journal, personal digest, each written as
 //! `LENGTH:BYTES,` in decimal (a netstring) or as `-,` where it is absent.
 
+pub mod lines;
+
 use std::net::IpAddr;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};

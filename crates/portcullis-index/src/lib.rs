@@ -10,6 +10,7 @@ pub mod blobs;
 pub mod clock;
 pub mod history;
 pub mod ids;
+pub mod search;
 pub mod server_key;
 pub mod settings;
 pub mod store;

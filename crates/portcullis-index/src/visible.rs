@@ -34,7 +34,7 @@ fn shown(text: &str, limit: usize, lines: bool) -> String {
 
 /// Control, format, bidirectional and zero-width characters, variation selectors, tags, fillers, and the spaces that are
 /// not `U+0020`.
-fn is_unseen(character: char) -> bool {
+pub(crate) fn is_unseen(character: char) -> bool {
     character.is_control()
         || (character.is_whitespace() && character != ' ')
         || matches!(character,

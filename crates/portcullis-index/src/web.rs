@@ -14,7 +14,9 @@ use crate::app::App;
 pub mod api;
 pub mod error;
 pub mod extract;
+pub mod pages;
 pub mod server;
+pub mod session;
 
 /// Every route of the server.
 pub fn router(app: App) -> Router {
@@ -24,12 +26,13 @@ pub fn router(app: App) -> Router {
     // `/api/v1`: the management API.
     let management = Router::new();
     // For people in a browser.
-    let pages = Router::new();
+    let pages = pages::routes();
     Router::new()
         .merge(clients)
         .merge(management)
         .merge(pages)
         .merge(api::health::routes())
+        .fallback(pages::nothing_here)
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn_with_state(app.clone(), protect))
         .layer(CatchPanicLayer::custom(error::after_panic))

@@ -162,6 +162,23 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<Project>> {
     rows.iter().map(project).collect()
 }
 
+/// The projects with a text in their normalised name, by name, at most `limit`.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn named_like(tx: &mut Tx, part: &str, limit: i64) -> Result<Vec<Project>> {
+    let literal = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let rows = sqlx::query(statement(&[
+        COLUMNS,
+        " WHERE p.name_normalised LIKE $1 ESCAPE '\\' ORDER BY p.name_normalised LIMIT $2",
+    ]))
+    .bind(format!("%{literal}%"))
+    .bind(limit)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(project).collect()
+}
+
 /// The highest serial of any project.
 ///
 /// # Errors

@@ -1,0 +1,287 @@
+//! Sessions over HTTP: the cookie, the forms, and who is asking as a value.
+//!
+//! A handler that takes [`SignedIn`], [`AtDesk`] or [`OfProject`] runs for nobody else; one that takes a [`Form`] of theirs
+//! runs only for a form that this server gave to that very session.
+
+use std::collections::HashMap;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::account::session::{self, HalfSignedIn, SignedIn, Visitor};
+use crate::app::App;
+use crate::authority::{Owner, Requester, Responder};
+use crate::store::projects;
+use crate::web::pages::PageError;
+
+/// The cookie's name. `__Host-` binds it to this host, this path and https in the browser itself; on plain http, which is
+/// for trying out on loopback, a browser would refuse that.
+fn cookie_name(app: &App) -> &'static str {
+    if is_https(app) { "__Host-portcullis" } else { "portcullis" }
+}
+
+fn is_https(app: &App) -> bool {
+    app.base_url.scheme() == "https"
+}
+
+/// The header that gives a session to a browser. `Lax` keeps it off requests that other sites cause, but for following a link here.
+pub(crate) fn set_cookie(app: &App, cookie: &SecretString) -> HeaderValue {
+    cookie_header(app, cookie.expose_secret(), "")
+}
+
+/// The header that takes it back.
+pub(crate) fn clear_cookie(app: &App) -> HeaderValue {
+    cookie_header(app, "", "; Max-Age=0")
+}
+
+fn cookie_header(app: &App, value: &str, more: &str) -> HeaderValue {
+    let secure = if is_https(app) { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}", cookie_name(app));
+    let mut header = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+    header.set_sensitive(true);
+    header
+}
+
+fn presented_cookie(app: &App, headers: &HeaderMap) -> Option<String> {
+    let name = cookie_name(app);
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        match presented_cookie(app, &parts.headers) {
+            Some(cookie) => Ok(session::authenticate(app, &cookie).await?),
+            None => Ok(Self::Anonymous),
+        }
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        match Visitor::from_request_parts(parts, app).await? {
+            Visitor::SignedIn(signed_in) => Ok(signed_in),
+            Visitor::Half(_) => Err(PageError::SecondFactorFirst),
+            Visitor::Anonymous => Err(PageError::SignInFirst {
+                next: (parts.method == Method::GET).then(|| parts.uri.path().to_owned()),
+            }),
+        }
+    }
+}
+
+impl FromRequestParts<App> for HalfSignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        match Visitor::from_request_parts(parts, app).await? {
+            Visitor::Half(half) => Ok(half),
+            Visitor::SignedIn(_) => Err(PageError::SeeOther("/account")),
+            Visitor::Anonymous => Err(PageError::SignInFirst { next: None }),
+        }
+    }
+}
+
+/// Somebody at the desk.
+#[derive(Debug, Clone)]
+pub struct AtDesk {
+    /// The session.
+    pub signed_in: SignedIn,
+    /// The right to work there.
+    pub responder: Responder,
+}
+
+impl FromRequestParts<App> for AtDesk {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let signed_in = SignedIn::from_request_parts(parts, app).await?;
+        let responder = Requester::of_session(signed_in.account().clone()).responder()?;
+        Ok(Self { signed_in, responder })
+    }
+}
+
+/// An owner of the project that the path names (`{project}`).
+#[derive(Debug, Clone)]
+pub struct OfProject {
+    /// The session.
+    pub signed_in: SignedIn,
+    /// The right to manage the project.
+    pub owner: Owner,
+}
+
+impl FromRequestParts<App> for OfProject {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        let signed_in = SignedIn::from_request_parts(parts, app).await?;
+        let Path(path) = Path::<HashMap<String, String>>::from_request_parts(parts, app)
+            .await
+            .map_err(|_| PageError::NotFound("no such project"))?;
+        let name = path.get("project").map(String::as_str).unwrap_or_default();
+        let mut tx = app.store.read().await?;
+        let project = projects::by_name(&mut tx, name).await?;
+        let project = project.ok_or(PageError::NotFound("no such project"))?;
+        let owner = Requester::of_session(signed_in.account().clone()).owner(&mut tx, &project).await?;
+        Ok(Self { signed_in, owner })
+    }
+}
+
+/// Whose forms carry which token.
+pub(crate) trait FormOwner {
+    /// Whether this is the token of a form that was given to them.
+    fn gave_out(&self, token: &str) -> bool;
+}
+
+impl FormOwner for SignedIn {
+    fn gave_out(&self, token: &str) -> bool {
+        self.owns_form(token)
+    }
+}
+
+impl FormOwner for HalfSignedIn {
+    fn gave_out(&self, token: &str) -> bool {
+        self.owns_form(token)
+    }
+}
+
+impl FormOwner for AtDesk {
+    fn gave_out(&self, token: &str) -> bool {
+        self.signed_in.owns_form(token)
+    }
+}
+
+impl FormOwner for OfProject {
+    fn gave_out(&self, token: &str) -> bool {
+        self.signed_in.owns_form(token)
+    }
+}
+
+/// Whoever sends a form that needs no session has nothing that a foreign site could misuse, beside what [`same_origin`]
+/// refuses; whoever has a session must show its token all the same.
+impl FormOwner for Visitor {
+    fn gave_out(&self, token: &str) -> bool {
+        match self {
+            Self::Anonymous => true,
+            Self::Half(half) => half.owns_form(token),
+            Self::SignedIn(signed_in) => signed_in.owns_form(token),
+        }
+    }
+}
+
+/// A form that was sent from one of our own pages, and by whom.
+#[derive(Debug)]
+pub struct Form<S> {
+    /// Who sent it.
+    pub by: S,
+    /// What it holds.
+    pub fields: Fields,
+}
+
+/// Largest form, in bytes: the text of a report is the longest thing that one holds.
+pub const FORM_LIMIT: usize = 256 * 1024;
+/// Most fields of a form.
+pub const FIELD_LIMIT: usize = 1_000;
+
+/// What a form holds.
+#[derive(Debug)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The value of a field, without white space around it; empty where there is none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.untrimmed(name).trim()
+    }
+
+    /// The value of a field as it was sent; empty where there is none.
+    #[must_use]
+    pub fn untrimmed(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// The value of a field; none where it is empty.
+    #[must_use]
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        Some(self.text(name)).filter(|value| !value.is_empty())
+    }
+
+    /// A field that nobody may read over a shoulder.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> SecretString {
+        SecretString::from(self.untrimmed(name))
+    }
+
+    /// All values of a field that may stand more than once.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl<S> FromRequest<App> for Form<S>
+where
+    S: FromRequestParts<App, Rejection = PageError> + FormOwner + Send,
+{
+    type Rejection = PageError;
+
+    async fn from_request(request: Request<Body>, app: &App) -> Result<Self, PageError> {
+        let (mut parts, body) = request.into_parts();
+        if !same_origin(app, &parts.headers) {
+            return Err(PageError::ForeignForm);
+        }
+        let by = S::from_request_parts(&mut parts, app).await?;
+        let form = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !form.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+            return Err(PageError::BadForm("it is not of the type application/x-www-form-urlencoded"));
+        }
+        let bytes = to_bytes(body, FORM_LIMIT).await.map_err(|_| PageError::FormTooLarge)?;
+        let fields: Vec<(String, String)> =
+            url::form_urlencoded::parse(&bytes).into_owned().take(FIELD_LIMIT + 1).collect();
+        if fields.len() > FIELD_LIMIT {
+            return Err(PageError::FormTooLarge);
+        }
+        let fields = Fields(fields);
+        if !by.gave_out(fields.text(FORM_TOKEN)) {
+            return Err(PageError::ForeignForm);
+        }
+        Ok(Self { by, fields })
+    }
+}
+
+/// The field of every form that holds the session's token.
+pub const FORM_TOKEN: &str = "form_token";
+
+/// Whether a browser says that a request comes from our own pages. Every browser in use sends `Origin` with a POST, most
+/// also `Sec-Fetch-Site`; a client that sends neither is no browser, and carries no cookies that a foreign site could ride on.
+fn same_origin(app: &App, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site")
+        && !matches!(site, "same-origin" | "none")
+    {
+        return false;
+    }
+    match text(ORIGIN.as_str()) {
+        None => true,
+        Some(origin) => {
+            let ours = app.base_url.origin().ascii_serialization();
+            // Trying out on loopback: `localhost` and `127.0.0.1` are the same server, and the browser says which it used.
+            let as_asked = text(HOST.as_str()).map(|host| format!("{}://{host}", app.base_url.scheme()));
+            origin == ours
+                || (crate::settings::is_loopback(&app.base_url) && Some(origin) == as_asked.as_deref())
+        }
+    }
+}
