@@ -9,6 +9,7 @@ use crate::account::SignInGuard;
 use crate::blobs::Blobs;
 use crate::clock::{Instant, SharedClock};
 use crate::history::{HistoryError, Signer};
+use crate::issuer_keys::IssuerKeys;
 use crate::server_key::ServerKey;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub receipt_signer: Signer,
     /// Slows down whoever guesses passwords.
     pub sign_in: SignInGuard,
+    /// The issuers whose tokens are exchanged, and their keys.
+    pub issuer_keys: IssuerKeys,
     /// The time.
     pub clock: SharedClock,
     /// Names this process in leases.
@@ -75,6 +78,7 @@ impl App {
         let now = clock.now();
         let checkpoint_signer = Signer::load(&store, &server_key, SigningPurpose::Checkpoint, now).await?;
         let receipt_signer = Signer::load(&store, &server_key, SigningPurpose::Receipt, now).await?;
+        let issuer_keys = IssuerKeys::new(&settings.issuers);
         Ok(Self(Arc::new(Shared {
             settings,
             base_url,
@@ -84,6 +88,7 @@ impl App {
             checkpoint_signer,
             receipt_signer,
             sign_in: SignInGuard::default(),
+            issuer_keys,
             clock,
             node: uuid::Uuid::now_v7().to_string(),
             sealer_wake: Notify::new(),

@@ -10,6 +10,8 @@ pub mod blobs;
 pub mod clock;
 pub mod history;
 pub mod ids;
+pub mod issuer_keys;
+pub mod outgoing;
 pub mod search;
 pub mod server_key;
 pub mod settings;

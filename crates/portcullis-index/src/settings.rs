@@ -534,11 +534,9 @@ fn resolve_blobs(said: Option<&SecretString>, data: &Path) -> Result<PathBuf, Se
 
 fn resolve_issuer(said: SaidIssuer) -> Result<IssuerSetting, SettingsError> {
     resolve_base("issuer.url", &said.url, true)?;
-    if said.provider.is_empty() {
-        return Err(wrong(
-            "issuer.provider",
-            "is missing; expected a provider's name, for example \"github\"",
-        ));
+    let known: Vec<&str> = portcullis_trust::providers::ALL.iter().map(|provider| provider.name()).collect();
+    if !known.contains(&said.provider.as_str()) {
+        return Err(wrong("issuer.provider", format!("is {:?}; expected one of {known:?}", said.provider)));
     }
     // The text is kept as it was said: `iss` is compared byte by byte.
     Ok(IssuerSetting { provider: said.provider, url: said.url, ca: said.ca })
@@ -600,6 +598,7 @@ mod tests {
             ("[access]\nread = \"nobody\"", "access.read"),
             ("[database]\nurl = \"postgres://db.example/x\"", "keys.file"),
             ("[[issuer]]\nprovider = \"github\"\nurl = \"http://issuer.example\"", "issuer.url"),
+            ("[[issuer]]\nprovider = \"gitbub\"\nurl = \"https://issuer.example\"", "issuer.provider"),
             ("[mail]\nsmtp = \"smtp://127.0.0.1:2525\"", "mail.from"),
             ("[mail]\nsmtp = \"smtp://a:b@127.0.0.1:2525\"\nfrom = \"a@b.example\"", "mail.smtp"),
             ("unknown = 1", "unknown"),
