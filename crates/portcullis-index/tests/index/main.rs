@@ -1,0 +1,7 @@
+//! The index as its clients see it: through the router, on SQLite and on PostgreSQL, with a clock that tests turn.
+//!
+//! One binary, one module per area; `support` is the stage.
+
+mod history;
+mod store;
+mod support;
