@@ -15,7 +15,7 @@ pub struct Publisher {
     pub provider: &'static str,
     /// The issuer whose tokens it trusts.
     pub issuer: String,
-    /// What no two publishers of one issuer may share.
+    /// What no two publishers of one issuer share: two projects that ask for exactly this trust one publisher.
     pub identity_key: String,
     /// What candidates for a token are found by.
     pub lookup_key: String,

@@ -110,6 +110,18 @@ pub async fn by_id_locked(tx: &mut Tx, id: PublisherId) -> Result<Option<Publish
     row.as_ref().map(publisher).transpose()
 }
 
+/// The publisher of this id, locked for changing it.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id_for_update(tx: &mut Tx, id: PublisherId) -> Result<Option<Publisher>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE p.id = $1", tx.update_lock()]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(publisher).transpose()
+}
+
 /// The publisher of exactly this identity, removed ones too, locked for changing it.
 ///
 /// # Errors

@@ -544,8 +544,9 @@ fn host_of(issuer: &str) -> String {
 fn publisher(issuer: &str, configuration: &Configuration) -> Result<Publisher, ConfigurationError> {
     let host = host_of(issuer);
     let key = lookup_key(&configuration.owner, &configuration.repository);
-    // The ids are no part of it, as with PyPI: whoever replaces an account must remove the old publisher first. Our pins
-    // are: two projects may ask the same workflow for different ones.
+    // Everything that was asked for. With PyPI the ids and of course our pins are no part of it; there the owner's id is
+    // GitHub's word, here it may be a stranger's, who could otherwise take a workflow's identity with a wrong one. Ids that
+    // are learned later change the configuration, not the identity it was registered under.
     let identity_key = serde_json::json!([
         key,
         configuration.workflow,
@@ -554,6 +555,8 @@ fn publisher(issuer: &str, configuration: &Configuration) -> Result<Publisher, C
         configuration.events,
         configuration.runner_environment,
         configuration.ref_protected,
+        configuration.owner_id,
+        configuration.repository_id,
     ])
     .to_string();
     let shown = [

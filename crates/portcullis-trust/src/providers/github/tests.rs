@@ -495,7 +495,7 @@ fn the_stored_form_is_for_ever() {
     );
     assert_eq!(
         all.identity_key,
-        r#"["octo/widget","release.yml","release",["refs/heads/main","refs/tags/v*"],["push","release"],"self-hosted",true]"#
+        r#"["octo/widget","release.yml","release",["refs/heads/main","refs/tags/v*"],["push","release"],"self-hosted",true,"1001","2002"]"#
     );
     assert_eq!(all.repository.as_deref(), Some("github.com/octo/widget"));
     assert_eq!(all.url.as_deref(), Some("https://github.com/Octo/Widget"));
