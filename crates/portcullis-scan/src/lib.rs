@@ -1,1 +1,23 @@
-//! Finds CI workflows that carry secrets away.
+//! Finds CI workflows that carry secrets away, in every version a repository holds.
+//!
+//! [`scan`] reads local object databases and files, runs nothing, contacts nobody, and returns a [`Report`]. From a
+//! path to a report: `source` finds repositories and loose files, `history` yields each distinct version of each workflow
+//! once, `workflow` and `flow` follow every secret, `techniques` look, `verdict` weighs, `exposure` joins the versions.
+
+pub mod analysis;
+pub mod destination;
+pub mod flow;
+pub mod publishing;
+pub mod report;
+pub mod services;
+pub mod signal;
+pub mod span;
+pub mod technique;
+pub mod techniques;
+pub mod text;
+pub mod verdict;
+pub mod workflow;
+pub mod yaml;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,519 @@
+//! One version of one workflow, from bytes to sightings. Nothing here can fail: what can't be analysed is searched
+//! coarsely and says so.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sha2::Digest;
+
+use crate::destination::{self, Place};
+use crate::flow::LocalFiles;
+use crate::flow::job;
+use crate::flow::trace::{Delivery, Trace};
+use crate::flow::value::{Hop, HopKind, Source};
+use crate::report::{Certainty, Class, Destination, FlowHop};
+use crate::signal::Signal;
+use crate::span::{Bytes, LineIndex, Span};
+use crate::technique::{Evidence, Sighting};
+use crate::text::RepositoryText;
+use crate::workflow::{Trigger, Workflow};
+use crate::yaml::{Content, Node};
+
+/// Largest workflow that is parsed. GitHub refuses larger ones too.
+pub const WORKFLOW_MAX: usize = 1024 * 1024;
+/// Most hops shown of one finding.
+const HOPS_MAX: usize = 64;
+/// Deepest walk over a tree whose nodes may be shared.
+const WALK_MAX: usize = 20_000;
+
+/// What one version of a workflow shows.
+#[derive(Debug, Default)]
+pub struct Analysis {
+    /// The events that start it.
+    pub triggers: Vec<Trigger>,
+    /// Whether it is an action, which starts with whatever uses it.
+    pub is_action: bool,
+    /// What the techniques saw.
+    pub seen: Vec<Seen>,
+    /// Credentials by which packages are published.
+    pub uses: Vec<PublishUse>,
+    /// Every `secrets.NAME` in its text.
+    pub names: BTreeSet<String>,
+    /// `(host, secret)` pairs where a secret is a login.
+    pub logins: BTreeSet<(String, String)>,
+    /// Hash of the shape.
+    pub skeleton: String,
+    /// Why it could not be analysed as a whole.
+    pub problem: Option<Failure>,
+    /// Files of the repository that it calls.
+    pub called: Vec<String>,
+}
+
+/// Why a file could not be analysed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Stable identifier.
+    pub kind: &'static str,
+    /// For people; never the file's own text.
+    pub what: String,
+}
+
+/// One sighting with everything that a report needs, free of the trace.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The technique.
+    pub rule: &'static str,
+    /// The facts so far; history adds to them.
+    pub signals: BTreeSet<Signal>,
+    /// Names of what leaves.
+    pub secrets: Vec<(String, Certainty)>,
+    /// Whether all secrets leave.
+    pub all_secrets: bool,
+    /// Where to, with the key of each.
+    pub destinations: Vec<(String, Destination)>,
+    /// Which secret at which destination.
+    pub pairs: BTreeSet<(String, String)>,
+    /// Where it leaves.
+    pub span: Span,
+    /// Hop by hop.
+    pub flow: Vec<FlowHop>,
+    /// Whether a job with an `environment` is concerned, whose secrets the repository does not share.
+    pub environment: bool,
+}
+
+/// A credential that publishes packages.
+#[derive(Clone, Debug)]
+pub struct PublishUse {
+    /// Name of the secret.
+    pub secret: String,
+    /// `pypi`, `npm`, …
+    pub registry: String,
+    /// In which file.
+    pub path: String,
+    /// In which line.
+    pub line: u32,
+    /// The working directory, where one is given.
+    pub directory: Option<String>,
+}
+
+/// Analyses a file. A panic inside becomes a problem of this file alone.
+pub fn analyse(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
+    let outcome = catch_unwind(AssertUnwindSafe(|| analyse_within(path, bytes, local, identity)));
+    outcome.unwrap_or_else(|_| {
+        coarse(
+            bytes,
+            Failure { kind: "internal-error", what: "the analysis of this file broke off".to_owned() },
+        )
+    })
+}
+
+fn analyse_within(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
+    if bytes.len() > WORKFLOW_MAX {
+        let what = format!("{} bytes; a workflow may have {WORKFLOW_MAX}", bytes.len());
+        return coarse(bytes, Failure { kind: "too-large", what });
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let root = match crate::yaml::parse(&text) {
+        Ok(root) => root,
+        Err(error) => {
+            let kind = match error {
+                crate::yaml::YamlError::Limit { .. } => "over-limit",
+                _ => "invalid-yaml",
+            };
+            return coarse(bytes, Failure { kind, what: error.to_string() });
+        }
+    };
+    let workflow = Workflow::read(&root);
+    let trace = job::trace(&workflow, path, &text, local);
+    let places: Vec<Place> = trace.deliveries.iter().map(destination::place).collect();
+    let evidence = Evidence { path, workflow: &workflow, trace: &trace, places: &places, identity };
+    let mut analysis = Analysis {
+        triggers: workflow.triggers.clone(),
+        is_action: workflow.is_action,
+        names: names_in(&text),
+        skeleton: skeleton(&root),
+        called: trace.files.iter().skip(1).map(|file| file.path.clone()).collect(),
+        ..Analysis::default()
+    };
+    if std::str::from_utf8(bytes).is_err() {
+        analysis.problem = Some(Failure {
+            kind: "invalid-utf8",
+            what: "not UTF-8; analysed with the broken bytes replaced".to_owned(),
+        });
+    }
+    let shown = Shown::new(&trace);
+    for technique in crate::techniques::ALL {
+        for sighting in technique.look(&evidence) {
+            analysis.seen.push(shown.seen(technique.id(), sighting, &evidence));
+        }
+    }
+    analysis.uses = shown.uses();
+    for (delivery, place) in trace.deliveries.iter().zip(&places) {
+        if delivery.role == crate::flow::trace::Role::Authentication
+            && let Some(host) = &place.host
+        {
+            for carried in &delivery.carried {
+                analysis.logins.insert((host.clone(), carried.source.name()));
+            }
+        }
+    }
+    if let Some(why) = trace.incomplete {
+        let failure = Failure { kind: "over-limit", what: format!("{why}: only a part was followed") };
+        let mut rest = coarse(bytes, failure);
+        analysis.problem = analysis.problem.or(rest.problem.take());
+        analysis.seen.append(&mut rest.seen);
+    }
+    analysis
+}
+
+/// The linear search that stands in for an analysis: does the text name secrets, and can it send?
+fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
+    let text = String::from_utf8_lossy(bytes);
+    let names = names_in(&text);
+    let lower = text.to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let source = !names.is_empty()
+        || any(&[
+            "secrets.",
+            "secrets[",
+            "tojson(secrets",
+            "secrets: inherit",
+            "printenv",
+            "/environ",
+            "os.environ",
+            "process.env",
+            "github.token",
+        ]);
+    let sink = any(&[
+        "curl",
+        "wget",
+        "nc ",
+        "ncat",
+        "/dev/tcp",
+        "invoke-webrequest",
+        "invoke-restmethod",
+        "requests.",
+        "urllib",
+        "fetch(",
+        "http://",
+        "https://",
+        "base64",
+        "upload-artifact",
+        "nslookup",
+        "dig ",
+        "gh gist",
+        "git push",
+        "xxd",
+        "openssl",
+    ]);
+    let mut signals = BTreeSet::from([Signal::Unanalysed]);
+    if source && sink {
+        signals.insert(Signal::Encoded);
+    }
+    let lines = LineIndex::new(&text);
+    let at = lower.find("secrets").unwrap_or(0);
+    let span = lines.span(Bytes::new(at..at));
+    let secrets = if source && sink {
+        names.iter().map(|name| (name.clone(), Certainty::Possible)).collect()
+    } else {
+        Vec::new()
+    };
+    let seen = Seen {
+        rule: "unanalysed-workflow",
+        signals,
+        secrets,
+        all_secrets: false,
+        destinations: Vec::new(),
+        pairs: BTreeSet::new(),
+        span,
+        flow: Vec::new(),
+        environment: false,
+    };
+    let mut hash = sha2::Sha256::new();
+    hash.update(b"unanalysed");
+    Analysis {
+        seen: vec![seen],
+        names,
+        skeleton: hex::encode(hash.finalize()).chars().take(16).collect(),
+        problem: Some(failure),
+        ..Analysis::default()
+    }
+}
+
+/// Names after `secrets.` or in `secrets['…']`, anywhere in a text.
+pub fn names_in(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, found) in text.match_indices("secrets") {
+        let rest = text.get(at + found.len()..).unwrap_or("");
+        let name = if let Some(rest) = rest.strip_prefix('.') {
+            rest
+        } else if let Some(rest) = rest.strip_prefix("['").or_else(|| rest.strip_prefix("[\"")) {
+            rest
+        } else {
+            continue;
+        };
+        let name: String =
+            name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').take(256).collect();
+        if !name.is_empty() && !name.eq_ignore_ascii_case("GITHUB_TOKEN") {
+            names.insert(name);
+        }
+    }
+    names
+}
+
+struct Shown<'t> {
+    trace: &'t Trace,
+    lines: Vec<LineIndex<'t>>,
+}
+
+impl<'t> Shown<'t> {
+    fn new(trace: &'t Trace) -> Self {
+        Self { trace, lines: trace.files.iter().map(|file| LineIndex::new(&file.text)).collect() }
+    }
+
+    fn span(&self, file: usize, bytes: Bytes) -> Span {
+        self.lines.get(file).map(|lines| lines.span(bytes)).unwrap_or_default()
+    }
+
+    fn path(&self, file: usize) -> &str {
+        self.trace.files.get(file).map_or("", |file| &file.path)
+    }
+
+    fn hop(&self, hop: &Hop) -> FlowHop {
+        let name = match hop.kind {
+            HopKind::Source => "source",
+            HopKind::Carry => "carry",
+            HopKind::Encode => "encode",
+            HopKind::Sink => "sink",
+        };
+        FlowHop {
+            hop: name.to_owned(),
+            what: hop.what.clone(),
+            path: RepositoryText::new(self.path(hop.file)),
+            span: self.span(hop.file, hop.bytes),
+        }
+    }
+
+    fn seen(&self, rule: &'static str, sighting: Sighting, evidence: &Evidence<'_>) -> Seen {
+        let mut seen = Seen {
+            rule,
+            signals: sighting.signals,
+            secrets: Vec::new(),
+            all_secrets: false,
+            destinations: Vec::new(),
+            pairs: BTreeSet::new(),
+            span: Span::default(),
+            flow: Vec::new(),
+            environment: false,
+        };
+        let mut first = true;
+        for at in &sighting.deliveries {
+            let Some((delivery, place)) = evidence.delivery(*at) else { continue };
+            if first {
+                // Where it leaves, in the workflow itself; a sink in a called script is where that is called from.
+                seen.span = self.span(delivery.file, delivery.bytes);
+                first = false;
+            }
+            seen.environment |= evidence.workflow.jobs.get(delivery.job).is_some_and(|job| job.environment);
+            self.add(&mut seen, delivery, place);
+        }
+        for at in &sighting.publishings {
+            let Some(publishing) = self.trace.publishings.get(*at) else { continue };
+            seen.span = self.span(publishing.file, publishing.bytes);
+            let key = format!("service:{}", publishing.registry);
+            let name = Some(RepositoryText::new(publishing.registry.clone()));
+            seen.destinations
+                .push((key.clone(), Destination { host: None, url: None, class: Class::Service, name }));
+            for carried in &publishing.carried {
+                let name = carried.source.name();
+                seen.pairs.insert((name.clone(), key.clone()));
+                seen.secrets.push((name, Certainty::Certain));
+                seen.flow.extend(carried.trail.hops().iter().map(|hop| self.hop(hop)));
+            }
+        }
+        for at in &sighting.observations {
+            let Some(observation) = self.trace.observations.get(*at) else { continue };
+            if seen.span == Span::default() {
+                seen.span = self.span(observation.file, observation.bytes);
+            }
+            seen.flow.push(FlowHop {
+                hop: "sink".to_owned(),
+                what: RepositoryText::new(observation.detail.template()),
+                path: RepositoryText::new(self.path(observation.file)),
+                span: self.span(observation.file, observation.bytes),
+            });
+        }
+        seen.secrets.sort();
+        seen.secrets.dedup_by(|a, b| a.0 == b.0);
+        seen.flow.truncate(HOPS_MAX);
+        seen
+    }
+
+    fn add(&self, seen: &mut Seen, delivery: &Delivery, place: &Place) {
+        let key = place.key();
+        let destination = Destination {
+            host: place.host.clone().map(RepositoryText::new),
+            url: place.url.clone(),
+            class: place.class,
+            name: place.host.is_none().then(|| RepositoryText::new(place.name.clone())),
+        };
+        let entry = (key.clone(), destination);
+        if !seen.destinations.contains(&entry) && seen.destinations.len() < 64 {
+            seen.destinations.push(entry);
+        }
+        for carried in &delivery.carried {
+            if let Source::Environment = carried.source {
+                if delivery.carried.len() == 1 {
+                    seen.pairs.insert(("environment".to_owned(), key.clone()));
+                }
+            } else if let Source::AllSecrets = carried.source {
+                seen.all_secrets = true;
+                seen.pairs.insert(("*".to_owned(), key.clone()));
+            } else {
+                let name = carried.source.name();
+                seen.pairs.insert((name.clone(), key.clone()));
+                seen.secrets.push((name, Certainty::Certain));
+            }
+            if seen.flow.len() < HOPS_MAX {
+                for hop in carried.trail.hops() {
+                    let hop = self.hop(&hop);
+                    let known =
+                        seen.flow.iter().any(|known| known.span == hop.span && known.what == hop.what);
+                    if !known {
+                        seen.flow.push(hop);
+                    }
+                }
+            }
+        }
+        let what = format!("{} to {}", delivery.client, key);
+        let span = self.span(delivery.file, delivery.bytes);
+        let sink = FlowHop {
+            hop: "sink".to_owned(),
+            what: RepositoryText::new(what),
+            path: RepositoryText::new(self.path(delivery.file)),
+            span,
+        };
+        let known = seen
+            .flow
+            .iter()
+            .any(|known| known.hop == "sink" && known.span == span && known.what == sink.what);
+        if !known && seen.flow.len() < HOPS_MAX {
+            seen.flow.push(sink);
+        }
+    }
+
+    fn uses(&self) -> Vec<PublishUse> {
+        let mut uses = Vec::new();
+        for publishing in &self.trace.publishings {
+            for carried in &publishing.carried {
+                if let Source::Secret(secret) = &carried.source {
+                    uses.push(PublishUse {
+                        secret: secret.clone(),
+                        registry: publishing.registry.clone(),
+                        path: self.path(publishing.file).to_owned(),
+                        // The line that names the secret says more than the one that publishes.
+                        line: carried
+                            .trail
+                            .hops()
+                            .first()
+                            .map_or(0, |hop| self.span(hop.file, hop.bytes).start.line),
+                        directory: publishing.directory.clone(),
+                    });
+                }
+            }
+        }
+        uses
+    }
+}
+
+/// A hash of the workflow's shape: keys stay, names of secrets, hosts and other literals go, so that the waves of one
+/// campaign have the same over repositories and hosts. A signal and a search key, never a verdict.
+fn skeleton(root: &std::sync::Arc<Node>) -> String {
+    let mut shape = String::new();
+    let mut left = WALK_MAX;
+    walk(root, 0, &mut left, &mut shape);
+    let digest = sha2::Sha256::digest(shape.as_bytes());
+    hex::encode(digest).chars().take(16).collect()
+}
+
+fn walk(node: &Node, depth: usize, left: &mut usize, shape: &mut String) {
+    *left = left.saturating_sub(1);
+    if *left == 0 || depth > crate::yaml::DEPTH_MAX {
+        return;
+    }
+    match &node.content {
+        Content::Mapping(pairs) => {
+            for (key, value) in pairs {
+                let name = key.text().unwrap_or("?");
+                // Names of jobs and variables are the author's; keys of the schema say what it does.
+                const SCHEMA: &[&str] = &[
+                    "on",
+                    "push",
+                    "jobs",
+                    "steps",
+                    "run",
+                    "uses",
+                    "with",
+                    "env",
+                    "runs-on",
+                    "if",
+                    "shell",
+                    "secrets",
+                    "permissions",
+                    "pull_request",
+                    "pull_request_target",
+                    "workflow_dispatch",
+                    "schedule",
+                    "needs",
+                    "outputs",
+                    "strategy",
+                    "matrix",
+                    "branches",
+                ];
+                shape.push_str(if SCHEMA.contains(&name) { name } else { "k" });
+                shape.push('{');
+                if name != "name" {
+                    walk(value, depth + 1, left, shape);
+                }
+                shape.push('}');
+            }
+        }
+        Content::Sequence(items) => {
+            for item in items {
+                shape.push('[');
+                walk(item, depth + 1, left, shape);
+                shape.push(']');
+            }
+        }
+        Content::Scalar(scalar) => normalise(&scalar.text, shape),
+    }
+}
+
+/// Words of commands stay; repetitions of `NAME=secret` become one.
+fn normalise(text: &str, shape: &mut String) {
+    let mut last = String::new();
+    for piece in crate::workflow::expression::pieces(text) {
+        match piece {
+            crate::workflow::expression::Piece::Expression(_, _) => {
+                if last != "$" {
+                    shape.push('$');
+                    last = "$".to_owned();
+                }
+            }
+            crate::workflow::expression::Piece::Text(range) => {
+                for word in text.get(range).unwrap_or("").split_whitespace() {
+                    let plain = word.len() <= 12
+                        && word.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '-' | '|' | '>' | '<'));
+                    if plain {
+                        shape.push_str(word);
+                        shape.push(' ');
+                        last = word.to_owned();
+                    } else if last != "$" {
+                        shape.push('w');
+                        last = "$".to_owned();
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What kind of place is this, and does this secret belong there?
+//!
+//! Three questions (see the scanner's description): is the host a literal of the file or set by the owner elsewhere;
+//! does the secret belong to the service behind it; is it used up there. The answers are facts here; what they weigh is
+//! decided in `verdict.rs`.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::flow::trace::{Channel, Delivery};
+use crate::flow::value::{Part, Value};
+use crate::report::Class;
+use crate::services::{self, Service};
+use crate::text::RepositoryText;
+
+/// A place that something was delivered to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its class in the scan document.
+    pub class: Class,
+    /// The host in lower case, without port and user; `None` for channels without one.
+    pub host: Option<String>,
+    /// The address as written, with `${NAME}` for what isn't literal.
+    pub url: Option<RepositoryText>,
+    /// The known service behind it.
+    pub service: Option<&'static Service>,
+    /// Whether it is this machine itself.
+    pub local: bool,
+    /// What it is called where it has no host: an artifact, an action, a repository.
+    pub name: String,
+}
+
+impl Place {
+    /// The text by which exposures and finding ids name it: its host, else class and name.
+    pub fn key(&self) -> String {
+        match &self.host {
+            Some(host) => host.clone(),
+            None => match self.class {
+                Class::Log => "workflow-log".to_owned(),
+                Class::Configured => format!("configured:{}", self.name),
+                class => format!("{}:{}", class.name(), self.name),
+            },
+        }
+    }
+
+    /// Whether the place is written in the file and belongs to nobody we know.
+    pub fn is_foreign(&self) -> bool {
+        matches!(
+            self.class,
+            Class::RawAddress
+                | Class::RequestBin
+                | Class::Tunnel
+                | Class::Paste
+                | Class::Chat
+                | Class::FreeHosting
+                | Class::LookAlike
+                | Class::Unknown
+                | Class::Dns
+        )
+    }
+
+    /// Whether anybody can collect there without a name of his own.
+    pub fn is_drop_box(&self) -> bool {
+        matches!(self.class, Class::RawAddress | Class::RequestBin | Class::Tunnel | Class::Paste)
+    }
+}
+
+/// The place of a delivery.
+pub fn place(delivery: &Delivery) -> Place {
+    let named = |class: Class| Place {
+        class,
+        host: None,
+        url: None,
+        service: None,
+        local: false,
+        name: delivery.target.template(),
+    };
+    match delivery.channel {
+        Channel::Log => named(Class::Log),
+        Channel::Artifact | Channel::Cache => named(Class::Artifact),
+        Channel::Disk => named(Class::Disk),
+        Channel::Action | Channel::Reusable | Channel::Image => {
+            let mut place = named(Class::Repository);
+            place.name = delivery.target.template().split('@').next().unwrap_or("").to_ascii_lowercase();
+            place
+        }
+        Channel::Repository => {
+            let text = delivery.target.template();
+            if text.contains("://") || text.contains('@') {
+                return of_address(&delivery.target);
+            }
+            if text == "gist.github.com" {
+                return of_address(&Value::text(text));
+            }
+            let mut place = named(Class::Repository);
+            place.service = services::named("github");
+            place
+        }
+        Channel::Dns => {
+            let mut place = of_address(&delivery.target);
+            if place.class == Class::Unknown {
+                place.class = Class::Dns;
+            }
+            place
+        }
+        Channel::Network | Channel::Registry => of_address(&delivery.target),
+    }
+}
+
+/// The place behind an address or a host.
+pub fn of_address(target: &Value) -> Place {
+    let template = target.template();
+    let configured = |name: String| Place {
+        class: Class::Configured,
+        host: None,
+        url: Some(RepositoryText::new(template.clone())),
+        service: None,
+        local: false,
+        name,
+    };
+    match target.parts.first() {
+        None => return configured("nothing".to_owned()),
+        Some(Part::Run(name)) => {
+            // `$GITHUB_API_URL/…`: the forge itself.
+            let forge = name.to_ascii_lowercase().contains("api_url")
+                || name.to_ascii_lowercase().contains("server_url")
+                || name.to_ascii_lowercase().contains("graphql_url");
+            let mut place = configured(name.clone());
+            if forge {
+                place = known_host("github.com".to_owned(), template.clone());
+            }
+            if name.contains("ACTIONS_ID_TOKEN_REQUEST_URL") {
+                place.local = true;
+            }
+            return place;
+        }
+        Some(Part::Text(_)) => {}
+        Some(Part::Carried(carried)) if !template.contains("://") || !after_scheme(target) => {
+            return configured(carried.source.name());
+        }
+        Some(Part::Configured(name) | Part::Untrusted(name)) if !template.contains("://") => {
+            return configured(name.clone());
+        }
+        Some(_) if !template.contains("://") => return configured("unknown".to_owned()),
+        Some(_) => {}
+    }
+    let Some(host) = host_of(&template) else { return configured(template.clone()) };
+    if host.contains("${") {
+        // `${TOKEN}.collector.example`: what follows the last variable is the zone; nothing behind it: configured.
+        let zone = host.rsplit('}').next().unwrap_or("").trim_start_matches(['.', '-']).to_owned();
+        if !zone.contains('.') {
+            let name = host.trim_start_matches("${").split('}').next().unwrap_or("").to_owned();
+            return configured(name);
+        }
+        return known_host(zone, template);
+    }
+    known_host(host, template)
+}
+
+fn after_scheme(target: &Value) -> bool {
+    // A secret first and an address behind it is no address: `${USER}:${PASS}@host` has no scheme.
+    target.parts.get(1).is_some_and(|part| matches!(part, Part::Text(text) if text.starts_with("://")))
+}
+
+fn known_host(host: String, url: String) -> Place {
+    let local = is_local(&host);
+    let service = services::of_host(&host);
+    let class = if is_address(&host) {
+        Class::RawAddress
+    } else if let Some(class) = services::class_of_host(&host) {
+        class
+    } else if service.is_some() {
+        Class::Service
+    } else if is_look_alike(&host) {
+        Class::LookAlike
+    } else {
+        Class::Unknown
+    };
+    let service = if class == Class::Service { service } else { None };
+    Place { class, name: host.clone(), host: Some(host), url: Some(RepositoryText::new(url)), service, local }
+}
+
+/// The host of an address: scheme, user and port taken off. `None` if there is nothing like a host.
+fn host_of(template: &str) -> Option<String> {
+    let text = template.trim().trim_matches(['"', '\'']);
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority_end = end_outside_placeholders(rest, &['/', '?', '#', '\\']);
+    let authority = rest.get(..authority_end)?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = if let Some(inner) = host.strip_prefix('[') {
+        inner.split(']').next()?.to_owned()
+    } else {
+        let end = end_outside_placeholders(host, &[':']);
+        host.get(..end)?.to_owned()
+    };
+    // A name may be written in any case, with a final dot, and with characters that browsers and curl map to others.
+    let host = host.trim_end_matches('.');
+    let keeps_case = host.contains("${");
+    let host = if keeps_case { host.to_owned() } else { host.to_ascii_lowercase() };
+    let host = if host.is_ascii() {
+        host
+    } else {
+        url::Host::parse(&host).map(|host| host.to_string()).unwrap_or(host)
+    };
+    (!host.is_empty() && !host.contains(char::is_whitespace)).then_some(host)
+}
+
+fn end_outside_placeholders(text: &str, ends: &[char]) -> usize {
+    let mut inside = 0;
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => inside += 1,
+            '}' if inside > 0 => inside -= 1,
+            _ if inside == 0 && ends.contains(&character) => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// An address in any form that clients take: dotted, a single number, hexadecimal or octal.
+fn is_address(host: &str) -> bool {
+    host.parse::<Ipv4Addr>().is_ok()
+        || host.parse::<Ipv6Addr>().is_ok()
+        || matches!(url::Host::parse(host), Ok(url::Host::Ipv4(_)))
+}
+
+fn is_local(host: &str) -> bool {
+    if host == "localhost" || host.ends_with(".localhost") || host == "host.docker.internal" {
+        return true;
+    }
+    let address = match url::Host::parse(host) {
+        Ok(url::Host::Ipv4(address)) => address,
+        _ => return host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+    };
+    address.is_loopback() || address.is_unspecified() || address.is_link_local()
+}
+
+/// A name made to be taken for a known one: one or two letters away from it, or with all of it as a prefix.
+fn is_look_alike(host: &str) -> bool {
+    let domain = registrable(host);
+    services::hosts().any(|known| {
+        let known_domain = registrable(known);
+        if domain == known_domain {
+            return false;
+        }
+        let prefix = known.matches('.').count() >= 1
+            && (host.starts_with(&format!("{known}.")) || host.contains(&format!(".{known}.")));
+        let close = known_domain.len() >= 7 && domain.len() >= 7 && label_distance(&domain, &known_domain);
+        prefix || close
+    })
+}
+
+/// Distance of at most two between the names, or the same name under another suffix one letter away.
+fn label_distance(a: &str, b: &str) -> bool {
+    let (label_a, suffix_a) = a.split_once('.').unwrap_or((a, ""));
+    let (label_b, suffix_b) = b.split_once('.').unwrap_or((b, ""));
+    let most = if label_b.len() >= 8 { 2 } else { 1 };
+    let distance = edit_distance(label_a, label_b);
+    suffix_a == suffix_b
+        && distance > 0
+        && distance <= most
+        && label_b.len() >= 4
+        && label_a.chars().next() == label_b.chars().next()
+}
+
+/// Edit distance with transpositions, of short names.
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(64).collect(), b.chars().take(64).collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut cost =
+                (at(&last, j + 1) + 1).min(at(&row, j) + 1).min(at(&last, j) + usize::from(x != y));
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            if swapped {
+                cost = cost.min(at(&before, j - 1) + 1);
+            }
+            row.push(cost);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+/// The part of a host that one owner registers: `a.b.co.uk` is `b.co.uk`.
+pub fn registrable(host: &str) -> String {
+    psl::domain_str(host).unwrap_or(host).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::value::{Carried, Source, Trail};
+
+    fn of(text: &str) -> Place {
+        of_address(&Value::text(text))
+    }
+
+    #[test]
+    fn hosts_are_read_out_of_addresses() {
+        for (text, host, class) in [
+            ("https://Collector.Example/x?y", "collector.example", Class::Unknown),
+            ("collector.example:8080/x", "collector.example", Class::Unknown),
+            ("https://user:pass@collector.example.", "collector.example", Class::Unknown),
+            ("http://192.0.2.7:80/", "192.0.2.7", Class::RawAddress),
+            ("http://3221225991/", "3221225991", Class::RawAddress),
+            ("https://upload.pypi.org/legacy/", "upload.pypi.org", Class::Service),
+            ("https://pypi.org@collector.example/", "collector.example", Class::Unknown),
+            ("https://github.com.git-cache.example/", "github.com.git-cache.example", Class::LookAlike),
+            ("https://x.webhook.site/1", "x.webhook.site", Class::RequestBin),
+            ("drop@collector.example:in/", "collector.example", Class::Unknown),
+        ] {
+            let place = of(text);
+            assert_eq!(place.host.as_deref(), Some(host), "{text}");
+            assert_eq!(place.class, class, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_as_address_is_configured_and_one_before_the_zone_is_not() {
+        let secret = || {
+            Part::Carried(Carried {
+                source: Source::Secret("HOOK".to_owned()),
+                encodings: Vec::new(),
+                trail: Trail::default(),
+            })
+        };
+        assert_eq!(of_address(&Value::part(secret())).key(), "configured:HOOK");
+        let mut value = Value::text("http://");
+        value.push(secret());
+        value.push_text(".collector.example/x");
+        assert_eq!(of_address(&value).host.as_deref(), Some("collector.example"));
+        let mut value = Value::text("https://");
+        value.push(secret());
+        value.push_text("/hook");
+        assert_eq!(of_address(&value).class, Class::Configured);
+    }
+
+    #[test]
+    fn near_names_are_look_alikes_and_own_subdomains_are_not() {
+        assert_eq!(of("https://upload.pypl.org/").class, Class::LookAlike);
+        assert_eq!(of("https://githud.com/").class, Class::LookAlike);
+        assert_eq!(of("https://docs.github.com/").class, Class::Service);
+        assert_eq!(of("https://pyre.org/").class, Class::Unknown);
+    }
+}

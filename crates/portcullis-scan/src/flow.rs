@@ -1,0 +1,540 @@
+//! From each secret, hop by hop, to everything that receives it.
+//!
+//! [`trace`] walks the jobs and steps of one workflow in order, computes what environments, outputs and files may
+//! hold, hands scripts to the interpreter of their language, and returns a [`Trace`]: who received what. It judges
+//! nothing; that is for techniques and verdict.
+
+pub mod code;
+pub mod command;
+pub mod job;
+pub mod script;
+pub mod shell;
+pub mod trace;
+pub mod value;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::span::Bytes;
+use crate::text::RepositoryText;
+use crate::workflow::expression::{self, Contexts};
+use crate::yaml::Node;
+use script::Script;
+use trace::{Channel, Delivery, Observation, ObservationKind, Publishing, Role, Trace, TracedFile};
+use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
+
+/// Most statements and words computed for one workflow. Real ones need a few thousand.
+pub const STEPS_MAX: u32 = 400_000;
+/// Most deliveries kept of one workflow.
+const DELIVERIES_MAX: usize = 2_000;
+/// Most files that one workflow may pull in.
+const FILES_MAX: usize = 64;
+/// Deepest chain of local actions and reusable workflows; GitHub allows ten.
+pub const CALLS_MAX: usize = 10;
+
+/// Files of the repository at the version that is being looked at.
+pub trait LocalFiles {
+    /// The text of a file by its path from the root; `None` where there is none, or it is no text or too large.
+    fn read(&self, path: &str) -> Option<String>;
+}
+
+/// No repository around: a workflow file alone.
+pub struct NoFiles;
+
+impl LocalFiles for NoFiles {
+    fn read(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Collects a [`Trace`].
+pub struct Tracer<'a> {
+    local: &'a dyn LocalFiles,
+    trace: Trace,
+    budget: u32,
+    job: usize,
+    step: usize,
+    /// Whether the current job runs on the owner's own machine, whose disk stays.
+    pub self_hosted: bool,
+    /// Literal texts that stood encoded in the file, so that running one can be told from running plain text.
+    pub decoded: BTreeSet<String>,
+}
+
+/// What one job's steps leave for each other.
+#[derive(Debug, Default)]
+pub struct JobState {
+    /// Files that steps wrote, by normalised path.
+    files: HashMap<String, Value>,
+    /// What `GITHUB_ENV` added.
+    pub added: HashMap<String, Value>,
+    /// `steps.ID.outputs.NAME`, in lower case.
+    pub outputs: HashMap<(String, String), Value>,
+    /// Git remotes and rewritten addresses by name.
+    pub remotes: HashMap<String, Value>,
+}
+
+impl JobState {
+    /// Writes or appends to a file.
+    pub fn write(&mut self, path: &str, content: Value, append: bool) {
+        let path = normalised(path);
+        match self.files.get_mut(&path) {
+            Some(old) if append => old.append(content),
+            _ => {
+                if self.files.len() < 4_096 {
+                    self.files.insert(path, content);
+                }
+            }
+        }
+    }
+
+    /// Reads a file that a step wrote; a pattern or folder reads all that it covers.
+    pub fn read(&self, path: &str) -> Option<Value> {
+        let path = normalised(path);
+        if let Some(content) = self.files.get(&path) {
+            return Some(content.clone());
+        }
+        let folder = path == "." || path.is_empty();
+        let prefix = path.trim_end_matches(['*', '/']);
+        let covers = |file: &str| {
+            if folder {
+                return !file.starts_with(['/', '~', '$']);
+            }
+            let whole = path.ends_with('*') || path.contains('*');
+            match path.split_once('*') {
+                Some((before, after)) if whole => {
+                    file.starts_with(before) && file.ends_with(after.trim_start_matches(['*', '/']))
+                }
+                _ => file.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')),
+            }
+        };
+        let mut names = self.files.keys().filter(|file| covers(file)).collect::<Vec<_>>();
+        names.sort();
+        let mut all = None;
+        for name in names {
+            if let Some(content) = self.files.get(name) {
+                all.get_or_insert_with(Value::empty).append(content.clone());
+            }
+        }
+        all
+    }
+
+    /// Takes a file away, for those by which steps talk to the runner.
+    pub fn take(&mut self, path: &str) -> Option<Value> {
+        self.files.remove(path)
+    }
+}
+
+/// One spelling for each path: no `./`, no workspace prefix, `~` for the home directory.
+fn normalised(path: &str) -> String {
+    let mut path = path.trim().trim_matches(['"', '\'']);
+    for prefix in ["${github.workspace}/", "./", "${GITHUB_WORKSPACE}/", "/github/workspace/"] {
+        path = path.strip_prefix(prefix).unwrap_or(path);
+    }
+    let path = path
+        .replace("/home/runner/", "~/")
+        .replace("${HOME}/", "~/")
+        .replace("${runner.temp}", "/runner/temp");
+    match path.trim_end_matches('/') {
+        "" | "${github.workspace}" => ".".to_owned(),
+        trimmed => trimmed.to_owned(),
+    }
+}
+
+/// Variables that the runner sets and that are no secret.
+pub fn runner_variable(name: &str) -> Option<Value> {
+    let value = match name {
+        "GITHUB_ENV" | "GITHUB_OUTPUT" | "GITHUB_STATE" | "GITHUB_PATH" | "GITHUB_STEP_SUMMARY" => {
+            Value::text(format!("${name}"))
+        }
+        "HOME" => Value::text("~"),
+        "GITHUB_WORKSPACE" | "PWD" => Value::text("."),
+        "RUNNER_TEMP" => Value::text("/runner/temp"),
+        "TMPDIR" => Value::text("/tmp"),
+        "IFS" => Value::text(" "),
+        _ if name.starts_with("GITHUB_") || name.starts_with("RUNNER_") || name == "CI" => {
+            Value::part(Part::Run(name.to_owned()))
+        }
+        "ACTIONS_ID_TOKEN_REQUEST_URL" | "HOSTNAME" | "USER" | "PATH" => {
+            Value::part(Part::Run(name.to_owned()))
+        }
+        _ => return None,
+    };
+    Some(value)
+}
+
+/// Whether a variable is one of those that the runner itself sets.
+pub fn is_runner_variable(name: &str) -> bool {
+    name.starts_with("GITHUB_") && name != "GITHUB_TOKEN" || name.starts_with("RUNNER_")
+}
+
+impl<'a> Tracer<'a> {
+    fn new(local: &'a dyn LocalFiles, path: &str, text: &str) -> Self {
+        let trace = Trace {
+            files: vec![TracedFile { path: path.to_owned(), text: text.to_owned() }],
+            ..Trace::default()
+        };
+        Self {
+            local,
+            trace,
+            budget: STEPS_MAX,
+            job: 0,
+            step: 0,
+            self_hosted: false,
+            decoded: BTreeSet::new(),
+        }
+    }
+
+    /// Notes that the trace isn't whole; the first reason counts.
+    pub fn incomplete(&mut self, why: &'static str) {
+        self.trace.incomplete.get_or_insert(why);
+    }
+
+    /// Takes one unit of work; false when there is none left.
+    pub fn spend(&mut self) -> bool {
+        match self.budget.checked_sub(1) {
+            Some(left) => self.budget = left,
+            None => self.incomplete("a workflow that takes too many steps to follow"),
+        }
+        self.budget > 0
+    }
+
+    /// A secret that enters here.
+    pub fn enter(&self, source: Source, what: &str, file: usize, bytes: Bytes) -> Value {
+        let hop = Hop { kind: HopKind::Source, what: RepositoryText::new(what), file, bytes };
+        Value::part(Part::Carried(Carried {
+            source,
+            encodings: Vec::new(),
+            trail: Trail::default().then(hop),
+        }))
+    }
+
+    /// Variables of the runner that are secrets.
+    pub fn runner_secret(&self, name: &str) -> Option<Source> {
+        match name {
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN" => Some(Source::IdentityToken),
+            "ACTIONS_RUNTIME_TOKEN" | "ACTIONS_CACHE_URL" | "ACTIONS_RESULTS_URL" => {
+                Some(Source::RuntimeToken)
+            }
+            _ => None,
+        }
+    }
+
+    /// Notes that secrets arrive somewhere; nothing, if there are none in `content`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call per kind of sink, each naming all of what it knows"
+    )]
+    pub fn deliver(
+        &mut self,
+        content: Value,
+        channel: Channel,
+        role: Role,
+        target: Value,
+        client: &str,
+        file: usize,
+        bytes: Bytes,
+    ) {
+        self.deliver_as(content, channel, role, target, client, file, bytes, false);
+    }
+
+    /// As [`Tracer::deliver`], and says whether the receiver takes it as a setting of its own.
+    #[expect(clippy::too_many_arguments, reason = "as `deliver`, with one more fact")]
+    pub fn deliver_as(
+        &mut self,
+        content: Value,
+        channel: Channel,
+        role: Role,
+        target: Value,
+        client: &str,
+        file: usize,
+        bytes: Bytes,
+        consumed: bool,
+    ) {
+        let labelled = is_labelled(&content);
+        let carried: Vec<Carried> = content.only_carried().carried().cloned().collect();
+        if carried.is_empty() || self.trace.deliveries.len() >= DELIVERIES_MAX {
+            return;
+        }
+        self.trace.deliveries.push(Delivery {
+            carried,
+            channel,
+            role,
+            target,
+            client: client.to_owned(),
+            labelled,
+            consumed,
+            file,
+            bytes,
+            job: self.job,
+            step: self.step,
+        });
+    }
+
+    /// Text that reaches the log. Workflow commands (`::add-mask::`) are not shown.
+    pub fn log(&mut self, content: &Value, file: usize, bytes: Bytes) {
+        for line in lines(content) {
+            let command = line.prefix().trim_start();
+            if line.carries() && !command.starts_with("::add-mask::") && !command.starts_with("::set-output")
+            {
+                self.deliver(
+                    line,
+                    Channel::Log,
+                    Role::Payload,
+                    Value::text("workflow-log"),
+                    "log",
+                    file,
+                    bytes,
+                );
+            }
+        }
+    }
+
+    /// Notes something that means something by itself.
+    pub fn observe(&mut self, kind: ObservationKind, detail: Value, file: usize, bytes: Bytes) {
+        if self.trace.observations.len() < DELIVERIES_MAX {
+            let (job, step) = (self.job, self.step);
+            self.trace.observations.push(Observation { kind, detail, file, bytes, job, step });
+        }
+    }
+
+    /// Notes a credential that publishes a package.
+    pub fn publishes(
+        &mut self,
+        registry: &str,
+        with: &Value,
+        directory: Option<String>,
+        file: usize,
+        bytes: Bytes,
+    ) {
+        let carried: Vec<Carried> = with.only_carried().carried().cloned().collect();
+        if self.trace.publishings.len() < DELIVERIES_MAX {
+            let job = self.job;
+            self.trace.publishings.push(Publishing {
+                registry: registry.to_owned(),
+                carried,
+                file,
+                bytes,
+                directory,
+                job,
+            });
+        }
+    }
+
+    /// Notes that a tool publishes to its registry, or to the address it is told.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one call per publishing tool, each naming all of what it knows"
+    )]
+    pub fn publish_to(
+        &mut self,
+        registry: &str,
+        address: Option<Value>,
+        credential: &Value,
+        directory: Option<String>,
+        client: &str,
+        file: usize,
+        bytes: Bytes,
+    ) {
+        let text = address.as_ref().map(Value::template).unwrap_or_default();
+        let name = match registry {
+            "pypi" if text.contains("test.pypi.org") || text == "testpypi" => "testpypi",
+            other => other,
+        };
+        let own = text.is_empty() || text.contains("pypi.org") || !text.contains("://");
+        if own {
+            self.publishes(name, credential, directory, file, bytes);
+        }
+        let target = address.filter(|_| !own).unwrap_or_else(|| {
+            Value::text(match registry {
+                "pypi" => "https://upload.pypi.org/legacy/",
+                "npm" => "https://registry.npmjs.org/",
+                "crates.io" => "https://crates.io/",
+                "rubygems" => "https://rubygems.org/",
+                "nuget" => "https://api.nuget.org/",
+                _ => "https://central.sonatype.com/",
+            })
+        });
+        self.deliver(
+            credential.clone(),
+            Channel::Registry,
+            Role::Authentication,
+            target,
+            client,
+            file,
+            bytes,
+        );
+    }
+
+    /// Notes that this job does something else than handing secrets out.
+    pub fn works(&mut self) {
+        let job = self.job;
+        if let Some(count) = self.trace.other_work.get_mut(job) {
+            *count += 1;
+        }
+    }
+
+    /// A file of the repository, as one of the trace's files.
+    pub fn open(&mut self, path: &str) -> Option<(usize, String)> {
+        let path = path.trim_start_matches("./").trim_start_matches('/');
+        if let Some(at) = self.trace.files.iter().position(|file| file.path == path) {
+            return Some((at, self.trace.files.get(at)?.text.clone()));
+        }
+        if self.trace.files.len() >= FILES_MAX {
+            self.incomplete("a workflow that pulls in too many files");
+            return None;
+        }
+        let text = self.local.read(path)?;
+        self.trace.files.push(TracedFile { path: path.to_owned(), text: text.clone() });
+        Some((self.trace.files.len() - 1, text))
+    }
+}
+
+/// Evaluates the text of a scalar with its expressions.
+pub fn scalar_value(node: &Arc<Node>, contexts: &dyn Contexts, file: usize) -> Value {
+    let mut value = Value::empty();
+    for (_, piece) in scalar_pieces(node, contexts, file) {
+        value.append(piece);
+    }
+    value
+}
+
+fn scalar_pieces(node: &Arc<Node>, contexts: &dyn Contexts, file: usize) -> Vec<(usize, Value)> {
+    let Some(scalar) = node.scalar() else { return Vec::new() };
+    expression::pieces(&scalar.text)
+        .into_iter()
+        .map(|piece| match piece {
+            expression::Piece::Text(range) => {
+                (range.start, Value::text(scalar.text.get(range).unwrap_or("").to_owned()))
+            }
+            expression::Piece::Expression(all, inner) => {
+                let bytes = scalar.bytes_of(all.clone());
+                let text = scalar.text.get(inner).unwrap_or("");
+                (all.start, expression::evaluate(text, contexts, file, bytes))
+            }
+        })
+        .collect()
+}
+
+/// A `run` text as the shell gets it.
+pub fn scalar_script(node: &Arc<Node>, contexts: &dyn Contexts, file: usize) -> Script {
+    Script::from_scalar(node, file, scalar_pieces(node, contexts, file))
+}
+
+/// The lines of a value. Secrets are taken to be one line each.
+pub fn lines(value: &Value) -> Vec<Value> {
+    let mut lines = vec![Value::empty()];
+    for part in &value.parts {
+        let Part::Text(text) = part else {
+            if let Some(last) = lines.last_mut() {
+                last.push(part.clone());
+            }
+            continue;
+        };
+        for (at, piece) in text.split('\n').enumerate() {
+            if at > 0 {
+                lines.push(Value::empty());
+            }
+            if let Some(last) = lines.last_mut() {
+                last.push_text(piece);
+            }
+        }
+    }
+    lines
+}
+
+/// Whether a payload names the secrets it carries (`PYPI_TOKEN=<its value>`): nobody who uses a credential sends its
+/// name along; who collects many needs it.
+fn is_labelled(content: &Value) -> bool {
+    content.parts.windows(2).any(|pair| match pair {
+        [Part::Text(text), Part::Carried(Carried { source: Source::Secret(name), .. })] => {
+            let before: String =
+                text.chars().rev().take(name.len() + 24).collect::<Vec<_>>().into_iter().rev().collect();
+            let label = before.trim_end_matches(['=', ':', ' ', '"', '\'', '\\', '%', '3', 'D', '>']);
+            label.len() < before.len() && label.to_ascii_uppercase().ends_with(&name.to_ascii_uppercase())
+        }
+        _ => false,
+    })
+}
+
+/// Adds what a step wrote to `GITHUB_ENV` and `GITHUB_OUTPUT` to what later steps see.
+pub fn settle(state: &mut JobState, step_id: Option<&str>) {
+    if let Some(content) = state.take("$GITHUB_ENV") {
+        for (name, value) in assignments(&content) {
+            state.added.insert(name, value);
+        }
+    }
+    if let Some(content) = state.take("$GITHUB_OUTPUT") {
+        let id = step_id.unwrap_or("").to_ascii_lowercase();
+        for (name, value) in assignments(&content) {
+            state.outputs.insert((id.clone(), name.to_ascii_lowercase()), value);
+        }
+    }
+}
+
+/// `NAME=value` and `NAME<<END … END` lines (GitHub, "Workflow commands: environment files").
+fn assignments(content: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let mut lines = lines(content).into_iter();
+    while let Some(line) = lines.next() {
+        let prefix = line.prefix().to_owned();
+        let equals = prefix.find('=');
+        let heredoc = prefix.find("<<").filter(|at| equals.is_none_or(|equals| *at < equals));
+        if let Some(at) = heredoc {
+            let name = prefix.get(..at).unwrap_or("").trim().to_owned();
+            let end = line.template().get(at + 2..).unwrap_or("").trim().to_owned();
+            let mut value = Value::empty();
+            for line in lines.by_ref() {
+                if line.template().trim() == end {
+                    break;
+                }
+                if !value.is_empty() {
+                    value.push_text("\n");
+                }
+                value.append(line);
+            }
+            found.push((name, value));
+        } else if let Some(at) = equals {
+            let name = prefix.get(..at).unwrap_or("").trim().to_owned();
+            let mut value = Value::text(prefix.get(at + 1..).unwrap_or("").to_owned());
+            for part in line.parts.into_iter().skip(1) {
+                value.push(part);
+            }
+            found.push((name, value));
+        } else if line.carries() {
+            // A computed name (`echo "$NAME=$VALUE"`): it may be any.
+            found.push(("*".to_owned(), line));
+        }
+    }
+    found
+}
+
+/// Names of variables that carry something, for callers that list an environment.
+pub fn carrying_names(environment: &HashMap<String, Value>) -> BTreeSet<&str> {
+    environment.iter().filter(|(_, value)| value.carries()).map(|(name, _)| name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_files_are_read_in_both_forms() {
+        let mut content = Value::text("A=1\nB<<END\nx\n");
+        content.push(Part::Configured("c".to_owned()));
+        content.push_text("\nEND\n");
+        let found = assignments(&content);
+        assert_eq!(found[0].1.template(), "1");
+        assert_eq!((found[1].0.as_str(), found[1].1.template().as_str()), ("B", "x\n${c}"));
+    }
+
+    #[test]
+    fn files_are_found_by_folder_and_pattern() {
+        let mut state = JobState::default();
+        state.write("./out/a.txt", Value::text("a"), false);
+        state.write("out/b.log", Value::text("b"), false);
+        assert_eq!(state.read("out").unwrap().template(), "ab");
+        assert_eq!(state.read("out/*.log").unwrap().template(), "b");
+        assert_eq!(state.read(".").unwrap().template(), "ab");
+        assert!(state.read("other").is_none());
+    }
+}

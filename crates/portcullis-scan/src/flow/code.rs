@@ -1,0 +1,436 @@
+//! Python, Node and PowerShell by their syntax trees; Ruby, Perl and PHP by their literals.
+//!
+//! Coarser than the shell: an expression's value is what its parts may hold, a function call passes on what it was
+//! given unless it is known to do something else. That finds every straight way and most crooked ones; what it
+//! can't know (which key of a dictionary) it takes for all.
+
+mod calls;
+mod literals;
+mod powershell;
+
+use std::collections::HashMap;
+
+use tree_sitter::{Node, Tree};
+
+use crate::flow::command::Language;
+use crate::flow::script::{SCRIPT_MAX, Script};
+use crate::flow::shell::{parse_tree, shown};
+use crate::flow::value::{HopKind, Part, Value};
+use crate::flow::{Hop, JobState, Tracer};
+use crate::span::Bytes;
+use crate::text::RepositoryText;
+
+/// Deepest nesting of expressions and calls.
+const DEPTH_MAX: usize = 150;
+
+/// One program being followed.
+pub struct Program<'t, 'a, 's> {
+    tracer: &'t mut Tracer<'a>,
+    state: &'t mut JobState,
+    environment: &'s HashMap<String, Value>,
+    language: Language,
+    script: &'s Script,
+    variables: HashMap<String, Value>,
+    functions: HashMap<String, (std::ops::Range<usize>, Vec<String>)>,
+    returned: Vec<Value>,
+    tree: &'s Tree,
+    depth: usize,
+}
+
+/// Follows a program; returns what it prints.
+pub fn run(
+    tracer: &mut Tracer<'_>,
+    state: &mut JobState,
+    environment: &HashMap<String, Value>,
+    language: Language,
+    script: &Script,
+    depth: usize,
+) -> Value {
+    if script.text.len() > SCRIPT_MAX {
+        tracer.incomplete("a script that is too long");
+        return Value::unknown();
+    }
+    let grammar: tree_sitter::Language = match language {
+        Language::Python => tree_sitter_python::LANGUAGE.into(),
+        Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
+        Language::PowerShell => tree_sitter_powershell::LANGUAGE.into(),
+        Language::Other => return literals::run(tracer, environment, script),
+        Language::Shell => {
+            let text = script.value(0..script.text.len(), str::to_owned);
+            let script = Script::from_value(text, script.file, script.bytes(0..script.text.len()));
+            return crate::flow::shell::run(tracer, state, environment, script, Vec::new(), depth);
+        }
+    };
+    let Some(tree) = parse_tree(&script.text, &grammar) else {
+        tracer.incomplete("a script that can't be parsed in reasonable time");
+        return Value::unknown();
+    };
+    let mut program = Program {
+        tracer,
+        state,
+        environment,
+        language,
+        script,
+        variables: HashMap::new(),
+        functions: HashMap::new(),
+        returned: Vec::new(),
+        tree: &tree,
+        depth,
+    };
+    program.declare(tree.root_node(), 0);
+    let mut output = Value::empty();
+    program.eval_all(tree.root_node(), &mut output);
+    Value::empty()
+}
+
+impl Program<'_, '_, '_> {
+    fn text(&self, node: Node<'_>) -> &str {
+        self.script.slice(node.byte_range())
+    }
+
+    fn bytes(&self, node: Node<'_>) -> Bytes {
+        self.script.bytes(node.byte_range())
+    }
+
+    fn hop(&self, kind: HopKind, what: &str, bytes: Bytes) -> Hop {
+        Hop { kind, what: RepositoryText::new(what), file: self.script.file, bytes }
+    }
+
+    /// Finds the functions first: they may be called above their definition.
+    fn declare(&mut self, node: Node<'_>, depth: usize) {
+        if depth > 40 {
+            return;
+        }
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+            if matches!(child.kind(), "function_definition" | "function_declaration")
+                && let (Some(name), Some(body)) =
+                    (child.child_by_field_name("name"), child.child_by_field_name("body"))
+            {
+                let parameters = child
+                    .child_by_field_name("parameters")
+                    .map(|list| self.parameter_names(list))
+                    .unwrap_or_default();
+                let name = self.text(name).to_owned();
+                self.functions.insert(name, (body.byte_range(), parameters));
+            }
+            self.declare(child, depth + 1);
+        }
+    }
+
+    fn parameter_names(&self, list: Node<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut cursor = list.walk();
+        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
+            self.names_in(child, &mut names, 0);
+        }
+        names
+    }
+
+    /// Names that a pattern binds.
+    fn names_in(&self, node: Node<'_>, names: &mut Vec<String>, depth: usize) {
+        if matches!(node.kind(), "identifier" | "shorthand_property_identifier_pattern" | "variable") {
+            names.push(self.text(node).trim_start_matches('$').to_owned());
+            return;
+        }
+        if depth > 8 {
+            return;
+        }
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+            self.names_in(child, names, depth + 1);
+        }
+    }
+
+    fn eval_all(&mut self, node: Node<'_>, into: &mut Value) {
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+            into.append(self.eval(child));
+        }
+    }
+
+    /// What an expression may hold; statements hold what their parts do.
+    fn eval(&mut self, node: Node<'_>) -> Value {
+        self.depth += 1;
+        let value = if self.depth > DEPTH_MAX {
+            self.tracer.incomplete("a script nested too deeply");
+            Value::unknown()
+        } else if !self.tracer.spend() {
+            Value::unknown()
+        } else if self.language == Language::PowerShell {
+            self.eval_powershell(node)
+        } else {
+            self.eval_within(node)
+        };
+        self.depth -= 1;
+        value
+    }
+
+    fn eval_within(&mut self, node: Node<'_>) -> Value {
+        match node.kind() {
+            "string" | "template_string" | "concatenated_string" => self.string(node),
+            "string_content" | "string_fragment" | "escape_sequence" => {
+                self.script.value(node.byte_range(), crate::flow::shell::decode_escapes)
+            }
+            "interpolation" | "template_substitution" => {
+                match node.child_by_field_name("expression").or_else(|| node.named_child(0)) {
+                    Some(inner) => self.eval(inner),
+                    None => Value::unknown(),
+                }
+            }
+            "identifier" | "shorthand_property_identifier" => {
+                let placeholders = self.script.value(node.byte_range(), str::to_owned);
+                if placeholders.literal().is_none() {
+                    return placeholders;
+                }
+                self.variables.get(self.text(node)).cloned().unwrap_or_else(Value::unknown)
+            }
+            "integer" | "float" | "number" => Value::text(self.text(node).to_owned()),
+            "comment" | "import_statement" | "import_from_statement" | "string_start" | "string_end" => {
+                Value::empty()
+            }
+            "function_definition" | "function_declaration" => {
+                // Taken at its calls; taken here too, for a body that nobody calls may still be a callback.
+                self.body_of(node)
+            }
+            "arrow_function" | "function_expression" | "lambda" | "method_definition" => self.body_of(node),
+            "assignment"
+            | "assignment_expression"
+            | "augmented_assignment"
+            | "augmented_assignment_expression"
+            | "named_expression" => {
+                let (left, right) = (
+                    node.child_by_field_name("left").or_else(|| node.child_by_field_name("name")),
+                    node.child_by_field_name("right").or_else(|| node.child_by_field_name("value")),
+                );
+                let value = right.map_or_else(Value::empty, |right| self.eval(right));
+                if let Some(left) = left {
+                    let adds = node.kind().starts_with("augmented") || !matches!(left.kind(), "identifier");
+                    self.bind(left, &value, adds);
+                }
+                value
+            }
+            "variable_declarator" => {
+                let value =
+                    node.child_by_field_name("value").map_or_else(Value::empty, |value| self.eval(value));
+                if let Some(name) = node.child_by_field_name("name") {
+                    self.bind(name, &value, false);
+                }
+                value
+            }
+            "for_statement" | "for_in_clause" | "for_in_statement" => {
+                if let (Some(left), Some(right)) =
+                    (node.child_by_field_name("left"), node.child_by_field_name("right"))
+                {
+                    let value = self.eval(right);
+                    self.bind(left, &value, false);
+                }
+                let mut value = Value::empty();
+                for field in ["initializer", "condition", "body", "alternative"] {
+                    if let Some(part) = node.child_by_field_name(field) {
+                        value.append(self.eval(part));
+                    }
+                }
+                value
+            }
+            "list_comprehension"
+            | "dictionary_comprehension"
+            | "set_comprehension"
+            | "generator_expression" => {
+                // The clauses bind the names that the body, standing before them, uses.
+                let mut cursor = node.walk();
+                let (mut body, mut clauses) = (Vec::new(), Vec::new());
+                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+                    if child.kind() == "for_in_clause" { clauses.push(child) } else { body.push(child) }
+                }
+                for clause in clauses {
+                    self.eval(clause);
+                }
+                let mut value = Value::empty();
+                for child in body.into_iter().filter(|child| child.kind() != "if_clause") {
+                    value.append(self.eval(child));
+                }
+                value
+            }
+            "with_item" | "as_pattern" => {
+                let inner = node.child_by_field_name("value").or_else(|| node.named_child(0));
+                let value = inner.map_or_else(Value::empty, |inner| self.eval(inner));
+                if let Some(alias) = node.child_by_field_name("alias") {
+                    self.bind(alias, &value, false);
+                }
+                value
+            }
+            "return_statement" => {
+                let mut value = Value::empty();
+                self.eval_all(node, &mut value);
+                self.returned.push(value.clone());
+                value
+            }
+            "attribute" | "member_expression" => self.member(node),
+            "subscript" | "subscript_expression" => self.subscript(node),
+            "call" | "call_expression" | "new_expression" => self.call(node),
+            "pair" => {
+                let mut value = match node.child_by_field_name("key") {
+                    Some(key) if matches!(key.kind(), "property_identifier") => {
+                        Value::text(self.text(key).to_owned())
+                    }
+                    Some(key) => self.eval(key),
+                    None => Value::empty(),
+                };
+                value.push_text("=");
+                if let Some(inner) = node.child_by_field_name("value") {
+                    value.append(self.eval(inner));
+                }
+                value.push_text(" ");
+                value
+            }
+            "conditional_expression" | "ternary_expression" | "boolean_operator" => {
+                let mut value = Value::empty();
+                self.eval_all(node, &mut value);
+                value
+            }
+            _ => {
+                let mut value = Value::empty();
+                self.eval_all(node, &mut value);
+                if node.named_child_count() == 0 {
+                    self.script.value(node.byte_range(), |_| String::new())
+                } else {
+                    value
+                }
+            }
+        }
+    }
+
+    fn body_of(&mut self, node: Node<'_>) -> Value {
+        let returned = std::mem::take(&mut self.returned);
+        let mut value = node.child_by_field_name("body").map_or_else(Value::empty, |body| self.eval(body));
+        for one in std::mem::replace(&mut self.returned, returned) {
+            value.append(one.only_carried());
+        }
+        value
+    }
+
+    fn string(&mut self, node: Node<'_>) -> Value {
+        let mut value = Value::empty();
+        let mut cursor = node.walk();
+        let children = node.named_children(&mut cursor).collect::<Vec<_>>();
+        let raw = self.text(node).starts_with(['r', 'R']);
+        for child in children {
+            value.append(match child.kind() {
+                "string_content" if raw => self.script.value(child.byte_range(), str::to_owned),
+                _ => self.eval(child),
+            });
+        }
+        value
+    }
+
+    fn bind(&mut self, target: Node<'_>, value: &Value, adds: bool) {
+        let mut names = Vec::new();
+        self.names_in(target, &mut names, 0);
+        let many = names.len() > 1;
+        for name in names {
+            let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(&name)), self.bytes(target));
+            let value = value.clone().hop(&hop);
+            match self.variables.get_mut(&name) {
+                Some(old) if adds || many => old.append(value),
+                _ => {
+                    self.variables.insert(name, value);
+                }
+            }
+            // `client.headers = …` changes the first name only.
+            if matches!(
+                target.kind(),
+                "attribute" | "member_expression" | "subscript" | "subscript_expression"
+            ) {
+                break;
+            }
+        }
+    }
+
+    /// A dotted path as text: `os.environ`, `process.env`.
+    fn path(&self, node: Node<'_>) -> String {
+        self.text(node).chars().filter(|character| !character.is_whitespace() && *character != '?').collect()
+    }
+
+    fn member(&mut self, node: Node<'_>) -> Value {
+        let path = self.path(node);
+        if let Some(name) = path.strip_prefix("process.env.") {
+            return self.environment_variable(name, self.bytes(node));
+        }
+        if matches!(path.as_str(), "os.environ" | "process.env" | "os.environb") {
+            return self.dump(self.bytes(node));
+        }
+        if let Some(rest) = path.strip_prefix("context.payload.") {
+            return Value::part(Part::Untrusted(format!("github.event.{rest}")));
+        }
+        match node.child_by_field_name("object") {
+            Some(object) => self.eval(object),
+            None => Value::unknown(),
+        }
+    }
+
+    fn subscript(&mut self, node: Node<'_>) -> Value {
+        let object = node.child_by_field_name("object").or_else(|| node.child_by_field_name("value"));
+        let index = node.child_by_field_name("index").or_else(|| node.child_by_field_name("subscript"));
+        let Some(object) = object else { return Value::unknown() };
+        let path = self.path(object);
+        if matches!(path.as_str(), "os.environ" | "process.env" | "environ") {
+            let key = index.map_or_else(Value::unknown, |index| self.eval(index));
+            return match key.literal() {
+                Some(name)
+                    if !name.is_empty()
+                        && !name.contains(char::is_whitespace)
+                        && self.environment.contains_key(name) =>
+                {
+                    let name = name.to_owned();
+                    self.environment_variable(&name, self.bytes(node))
+                }
+                Some(_) if index.is_some_and(|index| index.kind() == "string") => Value::unknown(),
+                _ => self.dump(self.bytes(node)),
+            };
+        }
+        let value = self.eval(object);
+        let reversed = index.is_some_and(|index| self.path(index) == "::-1");
+        if reversed {
+            if let Some(text) = value.literal() {
+                let text: String = text.chars().rev().collect();
+                self.tracer.decoded.insert(text.trim().to_owned());
+                return Value::text(text);
+            }
+            let hop = self.hop(HopKind::Encode, "reversed", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Reversed, &hop);
+        }
+        if index.is_some_and(|index| index.kind() == "slice") && value.carries() {
+            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Partial, &hop);
+        }
+        value
+    }
+
+    fn environment_variable(&mut self, name: &str, bytes: Bytes) -> Value {
+        let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(name)), bytes);
+        if let Some(value) = self.environment.get(name) {
+            return value.clone().hop(&hop);
+        }
+        if let Some(source) = self.tracer.runner_secret(name) {
+            return self.tracer.enter(source, &format!("variable {}", shown(name)), self.script.file, bytes);
+        }
+        crate::flow::runner_variable(name).unwrap_or_else(Value::unknown)
+    }
+
+    /// The whole environment of the process.
+    fn dump(&mut self, bytes: Bytes) -> Value {
+        let source = crate::flow::value::Source::Environment;
+        let mut dump = self.tracer.enter(source, "the whole environment", self.script.file, bytes);
+        let hop = self.hop(HopKind::Carry, "the whole environment", bytes);
+        for name in crate::flow::carrying_names(self.environment) {
+            if let Some(value) = self.environment.get(name).filter(|_| !crate::flow::is_runner_variable(name))
+            {
+                dump.push_text(&format!("{name}="));
+                dump.append(value.clone().hop(&hop));
+                dump.push_text("\n");
+            }
+        }
+        dump
+    }
+}

@@ -1,0 +1,609 @@
+//! Calls: to functions of the program itself, to those that send, encode, run or write, and to everything else.
+
+use tree_sitter::Node;
+
+use super::Program;
+use crate::flow::command::Language;
+use crate::flow::script::Script;
+use crate::flow::trace::{Channel, ObservationKind, Role};
+use crate::flow::value::{Encoding, HopKind, Part, Source, Value};
+use crate::span::Bytes;
+
+/// Functions that send what they are given to a host, by the end of their dotted name.
+const SENDERS: &[&str] = &[
+    "requests.get",
+    "requests.post",
+    "requests.put",
+    "requests.request",
+    "requests.patch",
+    "requests.head",
+    "requests.delete",
+    "session.post",
+    "session.get",
+    "session.put",
+    "urlopen",
+    "urlretrieve",
+    "httpx.get",
+    "httpx.post",
+    "httpx.put",
+    "httpx.request",
+    "httpx.stream",
+    "aiohttp.request",
+    ".request",
+    "fetch",
+    "axios",
+    "axios.get",
+    "axios.post",
+    "axios.put",
+    "axios.request",
+    "got",
+    "got.post",
+    "needle",
+    "superagent.post",
+    "https.get",
+    "http.get",
+    "sendBeacon",
+    "socket.connect",
+    ".connect",
+    ".sendall",
+    ".send",
+    ".sendto",
+    ".write",
+    ".end",
+    "createConnection",
+    "create_connection",
+    "WebSocket",
+    "urllib3.request",
+    "smtplib.SMTP",
+    ".sendmail",
+    ".send_message",
+    ".storbinary",
+    ".put_object",
+    ".upload_file",
+    ".upload_fileobj",
+];
+
+/// Functions that look a name up, which carries it to whoever serves the zone.
+const RESOLVERS: &[&str] = &[
+    "gethostbyname",
+    "getaddrinfo",
+    "dns.lookup",
+    "dns.resolve",
+    "resolver.resolve",
+    "resolve4",
+    "resolve6",
+    "resolveTxt",
+    "lookup",
+];
+
+/// Functions that run a command line.
+const RUNNERS: &[&str] = &[
+    "os.system",
+    "os.popen",
+    "subprocess.run",
+    "subprocess.call",
+    "subprocess.check_output",
+    "subprocess.check_call",
+    "subprocess.Popen",
+    "subprocess.getoutput",
+    "exec",
+    "execSync",
+    "spawn",
+    "spawnSync",
+    "execFile",
+    "execFileSync",
+    "child_process.exec",
+    "exec.exec",
+    "exec.getExecOutput",
+];
+
+impl Program<'_, '_, '_> {
+    pub(super) fn call(&mut self, node: Node<'_>) -> Value {
+        let function =
+            node.child_by_field_name("function").or_else(|| node.child_by_field_name("constructor"));
+        let Some(function) = function else { return Value::unknown() };
+        let name = self.path(function);
+        let bytes = self.bytes(node);
+        let receiver = match function.kind() {
+            "attribute" | "member_expression" => function.child_by_field_name("object"),
+            _ => None,
+        };
+        if let Some(value) = self.environment_call(&name, node, bytes) {
+            return value;
+        }
+        let receiver_value = match receiver {
+            Some(receiver) => self.eval(receiver),
+            None if matches!(function.kind(), "call" | "call_expression" | "parenthesized_expression") => {
+                self.eval(function)
+            }
+            None => Value::empty(),
+        };
+        let arguments = self.arguments(node, &receiver_value);
+        self.apply(&name, receiver_value, arguments, bytes)
+    }
+
+    fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
+        let Some(list) = node.child_by_field_name("arguments") else { return Vec::new() };
+        if list.kind() == "generator_expression" || list.kind() == "template_string" {
+            return vec![self.eval(list)];
+        }
+        let mut cursor = list.walk();
+        let mut values = Vec::new();
+        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
+            match child.kind() {
+                "arrow_function" | "function_expression" | "lambda" => {
+                    // A callback gets what it is called on: `.map(([k, v]) => …)`, `.then(r => …)`.
+                    let parameters = child
+                        .child_by_field_name("parameters")
+                        .or_else(|| child.child_by_field_name("parameter"));
+                    if let Some(parameters) = parameters {
+                        self.bind(parameters, receiver, false);
+                    }
+                    values.push(self.eval(child));
+                }
+                "keyword_argument" => {
+                    let mut value = match child.child_by_field_name("name") {
+                        Some(name) => Value::text(format!("{}=", self.text(name))),
+                        None => Value::empty(),
+                    };
+                    if let Some(inner) = child.child_by_field_name("value") {
+                        let inner = self.eval(inner);
+                        // An address as a keyword is still an address.
+                        if inner.prefix().contains("://") {
+                            value = Value::empty();
+                        }
+                        value.append(inner);
+                    }
+                    values.push(value);
+                }
+                "comment" => {}
+                _ => values.push(self.eval(child)),
+            }
+        }
+        values
+    }
+
+    /// Calls that read the environment, before their receiver is taken for a dump.
+    fn environment_call(&mut self, name: &str, node: Node<'_>, bytes: Bytes) -> Option<Value> {
+        let reads_one = matches!(
+            name,
+            "os.getenv"
+                | "os.environ.get"
+                | "environ.get"
+                | "getenv"
+                | "os.environ.pop"
+                | "core.getInput"
+                | "Deno.env.get"
+        );
+        if !reads_one {
+            return None;
+        }
+        let key = self.arguments(node, &Value::empty()).into_iter().next().unwrap_or_default();
+        match key.literal() {
+            Some(variable) if name == "core.getInput" => {
+                let variable = format!("INPUT_{}", variable.to_ascii_uppercase());
+                Some(self.environment_variable(&variable, bytes))
+            }
+            Some(variable)
+                if self.environment.contains_key(variable) || !variable.contains(char::is_whitespace) =>
+            {
+                let variable = variable.to_owned();
+                Some(self.environment_variable(&variable, bytes))
+            }
+            _ => Some(self.dump(bytes)),
+        }
+    }
+
+    /// What a call of this name does with its receiver and arguments.
+    pub(super) fn apply(
+        &mut self,
+        name: &str,
+        receiver: Value,
+        arguments: Vec<Value>,
+        bytes: Bytes,
+    ) -> Value {
+        let last = name.rsplit('.').next().unwrap_or(name).to_owned();
+        if let Some((body, parameters)) = self.functions.get(name).cloned() {
+            return self.call_own(body, &parameters, arguments);
+        }
+        let mut all = receiver.clone();
+        for argument in &arguments {
+            all.append(argument.clone());
+            all.push_text(" ");
+        }
+        if let Some(value) = self.special(name, &last, &receiver, &arguments, &all, bytes) {
+            return value;
+        }
+        if RUNNERS.contains(&name)
+            || RUNNERS.iter().any(|runner| runner.contains('.') && name.ends_with(runner))
+            || matches!(last.as_str(), "execSync" | "spawnSync" | "execFileSync")
+        {
+            return self.run_command(&arguments, bytes);
+        }
+        if RESOLVERS.iter().any(|resolver| last == *resolver || name.ends_with(resolver)) && all.carries() {
+            let file = self.script.file;
+            self.tracer.deliver(all.clone(), Channel::Dns, Role::Address, all, name, file, bytes);
+            return Value::unknown();
+        }
+        let sends = SENDERS.iter().any(|sender| match sender.strip_prefix('.') {
+            Some(method) => last == method && !receiver.is_empty(),
+            None => name == *sender || name.ends_with(&format!(".{sender}")),
+        });
+        if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
+            return Value::part(Part::Remote(
+                address(&all).map(|target| target.template()).unwrap_or_default(),
+            ))
+            .followed_by(receiver);
+        }
+        if let Some(encoding) = self.encoder(name, &last, &receiver, &arguments) {
+            let hop = self.hop(HopKind::Encode, &format!("through {last}"), bytes);
+            return all.encoded(encoding, &hop);
+        }
+        all
+    }
+
+    fn call_own(
+        &mut self,
+        body: std::ops::Range<usize>,
+        parameters: &[String],
+        arguments: Vec<Value>,
+    ) -> Value {
+        let tree = self.tree;
+        let Some(body) = tree.root_node().descendant_for_byte_range(body.start, body.end) else {
+            return Value::unknown();
+        };
+        if self.depth > 60 {
+            return Value::unknown();
+        }
+        for (parameter, argument) in parameters.iter().zip(arguments) {
+            self.variables.insert(parameter.clone(), argument);
+        }
+        let returned = std::mem::take(&mut self.returned);
+        self.depth += 10;
+        self.eval(body);
+        self.depth -= 10;
+        let mut value = Value::empty();
+        for one in std::mem::replace(&mut self.returned, returned) {
+            value.append(one);
+        }
+        value
+    }
+
+    fn special(
+        &mut self,
+        name: &str,
+        last: &str,
+        receiver: &Value,
+        arguments: &[Value],
+        all: &Value,
+        bytes: Bytes,
+    ) -> Option<Value> {
+        let file = self.script.file;
+        let first = arguments.first().cloned().unwrap_or_default();
+        match last {
+            "print" | "log" | "info" | "warn" | "error" | "debug" | "notice" | "warning"
+                if name == "print"
+                    || name.starts_with("console.")
+                    || name.starts_with("core.")
+                    || name.starts_with("logging.")
+                    || name.starts_with("logger.") =>
+            {
+                self.tracer.log(all, file, bytes);
+                return Some(Value::empty());
+            }
+            "write"
+                if name.starts_with("sys.stdout")
+                    || name.starts_with("process.stdout")
+                    || name.starts_with("sys.stderr") =>
+            {
+                self.tracer.log(all, file, bytes);
+                return Some(Value::empty());
+            }
+            "getIDToken" => {
+                return Some(self.tracer.enter(Source::IdentityToken, "core.getIDToken", file, bytes));
+            }
+            "setSecret" => return Some(Value::empty()),
+            "setOutput" | "exportVariable" => {
+                let mut line = first;
+                line.push_text("=");
+                line.append(arguments.get(1).cloned().unwrap_or_default());
+                line.push_text("\n");
+                let path = if last == "setOutput" { "$GITHUB_OUTPUT" } else { "$GITHUB_ENV" };
+                self.state.write(path, line, true);
+                return Some(Value::empty());
+            }
+            "open" | "readFileSync" | "readFile" | "read_text" | "Path" | "createReadStream"
+            | "read_bytes" => {
+                let path = if first.is_empty() { receiver.template() } else { first.template() };
+                return Some(self.file(&path, &first, bytes));
+            }
+            "read" | "readlines" | "readline" | "decode" | "encode" | "strip" | "trim"
+                if arguments.is_empty() =>
+            {
+                return Some(receiver.clone());
+            }
+            "writeFileSync" | "appendFileSync" | "writeFile" | "appendFile" => {
+                let content = arguments.get(1).cloned().unwrap_or_default();
+                self.state.write(&first.template(), content, last.starts_with("append"));
+                return Some(Value::empty());
+            }
+            "write" | "write_text" | "writelines" | "dump" if !all.prefix().contains("://") => {
+                // `f.write(x)`: the receiver is the path that `open` left.
+                if let Some(path) = receiver.literal().or_else(|| arguments.get(1).and_then(Value::literal)) {
+                    self.state.write(path, first, true);
+                    return Some(Value::empty());
+                }
+            }
+            "eval" | "exec" | "Function" | "compile"
+                if matches!(name, "eval" | "exec" | "Function" | "compile")
+                    && self.language != Language::Other =>
+            {
+                if self.language == Language::Python || name != "exec" {
+                    return Some(self.run_same(first, bytes));
+                }
+            }
+            "b64decode" | "atob" | "fromhex" | "unhexlify" | "from" | "a85decode" | "b32decode"
+            | "decompress" => {
+                if let Some(decoded) = self.decode(last, arguments) {
+                    return Some(decoded);
+                }
+            }
+            "sha256" | "md5" | "sha1" | "createHash" | "len" | "hash" | "digest" | "hexdigest" | "bool"
+            | "isinstance" | "exists" => {
+                return Some(Value::unknown());
+            }
+            _ => {}
+        }
+        let comments = [
+            "createComment",
+            "createIssue",
+            "issues.create",
+            "issues.update",
+            "createCommitComment",
+            "createReview",
+            "gists.create",
+            "createRelease",
+            "createOrUpdateFileContents",
+            "createDispatchEvent",
+            "createWorkflowDispatch",
+        ];
+        if comments.iter().any(|end| name.ends_with(end)) {
+            if name.ends_with("createOrUpdateFileContents") && all.template().contains(".github/workflows") {
+                self.tracer.observe(
+                    ObservationKind::WritesWorkflow,
+                    Value::text(".github/workflows"),
+                    file,
+                    bytes,
+                );
+            }
+            let consumed = name.ends_with("DispatchEvent") || name.ends_with("WorkflowDispatch");
+            let target = if name.contains("gists") { "gist.github.com" } else { "github.com" };
+            let content = first;
+            self.tracer.deliver_as(
+                content,
+                Channel::Repository,
+                Role::Payload,
+                Value::text(target),
+                name,
+                file,
+                bytes,
+                consumed,
+            );
+            return Some(Value::unknown());
+        }
+        None
+    }
+
+    fn file(&mut self, path: &str, first: &Value, bytes: Bytes) -> Value {
+        if let Some(source) = crate::flow::command::credential_file(path) {
+            return self.tracer.enter(
+                source,
+                &format!("read from {}", crate::flow::shell::shown(path)),
+                self.script.file,
+                bytes,
+            );
+        }
+        if path.starts_with("/proc/") && path.ends_with("/environ") {
+            return self.dump(bytes);
+        }
+        match self.state.read(path) {
+            Some(content) => content,
+            // A file opened for writing: `write` needs its path.
+            None => first.clone(),
+        }
+    }
+
+    /// Sends to the address among receiver and arguments; false if none is there.
+    fn send(&mut self, name: &str, receiver: &Value, arguments: &[Value], bytes: Bytes) -> bool {
+        let mut candidates = vec![receiver.clone()];
+        candidates.extend(arguments.iter().cloned());
+        let target = candidates.iter().find_map(address).or_else(|| {
+            // A host alone: the first literal that looks like a name with a dot.
+            let all = candidates.iter().flat_map(|value| value.parts.iter());
+            all.filter_map(|part| match part {
+                Part::Text(text) => host_in(text),
+                _ => None,
+            })
+            .next()
+            .map(Value::text)
+        });
+        let configured = || {
+            candidates
+                .iter()
+                .find(|value| matches!(value.parts.first(), Some(Part::Carried(_) | Part::Configured(_))))
+        };
+        let Some(target) = target.or_else(|| configured().cloned()) else { return false };
+        let mut content = Value::empty();
+        for value in &candidates {
+            content.append(value.clone());
+        }
+        let file = self.script.file;
+        self.tracer.deliver(content, Channel::Network, Role::Payload, target, name, file, bytes);
+        true
+    }
+
+    fn encoder(&self, name: &str, last: &str, receiver: &Value, arguments: &[Value]) -> Option<Encoding> {
+        let argument = arguments.first().and_then(Value::literal).unwrap_or("");
+        Some(match last {
+            "b64encode" | "btoa" | "urlsafe_b64encode" | "standard_b64encode" | "ToBase64String" => {
+                Encoding::Base64
+            }
+            "encodebytes" => Encoding::Base64Wrapped,
+            "b32encode" | "a85encode" | "b85encode" | "b16encode" => Encoding::OtherBase,
+            "hexlify" | "hex" | "ToHexString" => Encoding::Hex,
+            "toString" if argument == "base64" => Encoding::Base64,
+            "toString" if argument == "hex" => Encoding::Hex,
+            "reversed" | "reverse" => Encoding::Reversed,
+            "dumps" | "stringify" | "quote" | "quote_plus" | "urlencode" | "encodeURIComponent"
+                if !name.is_empty() =>
+            {
+                Encoding::Escaped
+            }
+            "compress" | "gzipSync" | "deflateSync" => Encoding::Compressed,
+            "join" | "split"
+                if receiver
+                    .literal()
+                    .is_some_and(|text| text.len() == 1 && !text.trim().is_empty() || text == " ")
+                    && self.language == Language::Python =>
+            {
+                Encoding::Spaced
+            }
+            "split" if argument.is_empty() && !arguments.is_empty() => Encoding::Split,
+            "match" if receiver.carries() => Encoding::Split,
+            "encrypt" | "publicEncrypt" | "seal" | "createCipheriv" => Encoding::Encrypted,
+            "ord" | "charCodeAt" => Encoding::Hex,
+            "slice" | "substring" | "substr" if receiver.carries() => Encoding::Partial,
+            _ => return None,
+        })
+    }
+
+    /// Literal text decoded: what it hides may be code.
+    fn decode(&mut self, function: &str, arguments: &[Value]) -> Option<Value> {
+        let text = arguments.first()?.literal()?.to_owned();
+        let how = arguments.get(1).and_then(Value::literal).unwrap_or("");
+        let bytes = match (function, how) {
+            ("b64decode" | "atob", _) | ("from", "base64") => crate::flow::command::decode_base64(&text)?,
+            ("fromhex" | "unhexlify", _) | ("from", "hex") => hex::decode(text.trim()).ok()?,
+            _ => return None,
+        };
+        let decoded = String::from_utf8_lossy(&bytes).into_owned();
+        self.tracer.decoded.insert(decoded.trim().to_owned());
+        Some(Value::text(decoded))
+    }
+
+    pub(super) fn run_same(&mut self, code: Value, bytes: Bytes) -> Value {
+        if code.is_empty() || self.depth > 60 {
+            return Value::unknown();
+        }
+        let text = code.prefix().trim().to_owned();
+        if !text.is_empty() && self.tracer.decoded.contains(&text) {
+            self.tracer.observe(
+                ObservationKind::DecodedCommand,
+                Value::text("encoded"),
+                self.script.file,
+                bytes,
+            );
+        }
+        if let Some(Part::Remote(from)) = code.parts.iter().find(|part| matches!(part, Part::Remote(_))) {
+            self.tracer.observe(
+                ObservationKind::RemoteCode,
+                Value::text(from.clone()),
+                self.script.file,
+                bytes,
+            );
+        }
+        let script = Script::from_value(code, self.script.file, bytes);
+        super::run(self.tracer, self.state, self.environment, self.language, &script, self.depth + 10)
+    }
+
+    /// A command line, as one string or as a list of words.
+    pub(super) fn run_command(&mut self, arguments: &[Value], bytes: Bytes) -> Value {
+        let mut line = Value::empty();
+        for (at, argument) in arguments.iter().take(2).enumerate() {
+            let keyword = at > 0
+                && argument
+                    .prefix()
+                    .split_once('=')
+                    .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+            if !keyword {
+                line.append(argument.clone());
+                line.push_text(" ");
+            }
+        }
+        if self.depth > 60 {
+            return Value::unknown();
+        }
+        let script = Script::from_value(line, self.script.file, bytes);
+        let output = crate::flow::shell::run(
+            self.tracer,
+            self.state,
+            self.environment,
+            script,
+            Vec::new(),
+            self.depth / 2 + 5,
+        );
+        self.tracer.log(&output, self.script.file, bytes);
+        output
+    }
+}
+
+impl Value {
+    /// This value with the secrets of another behind it: an open connection stays usable after a request.
+    fn followed_by(mut self, other: Value) -> Value {
+        for part in other.parts {
+            if !matches!(part, Part::Carried(_)) {
+                self.push(part);
+            }
+        }
+        self
+    }
+}
+
+/// The address in a value, from its scheme on.
+pub(super) fn address(value: &Value) -> Option<Value> {
+    let at = value.parts.iter().position(|part| matches!(part, Part::Text(text) if text.contains("://")))?;
+    let Some(Part::Text(text)) = value.parts.get(at) else { return None };
+    let start = text.find("://")?;
+    let scheme =
+        text.get(..start)?.rfind(|character: char| !character.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let rest = text.get(scheme..)?;
+    let end = rest
+        .find(|character: char| {
+            character.is_whitespace() || matches!(character, '"' | '\'' | '`' | ')' | '>')
+        })
+        .unwrap_or(rest.len());
+    let mut found = Value::text(rest.get(..end)?.to_owned());
+    if end == rest.len() {
+        for part in value.parts.iter().skip(at + 1).take(8) {
+            match part {
+                Part::Text(text) => {
+                    let end = text
+                        .find(|character: char| character.is_whitespace() || matches!(character, '"' | '\''))
+                        .unwrap_or(text.len());
+                    found.push_text(text.get(..end)?);
+                    if end < text.len() {
+                        break;
+                    }
+                }
+                other => found.push(other.clone()),
+            }
+        }
+    }
+    Some(found)
+}
+
+/// A bare host name or address in a literal.
+fn host_in(text: &str) -> Option<String> {
+    text.split(|character: char| !(character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | ':')))
+        .find(|word| {
+            let host = word.split(':').next().unwrap_or("");
+            let labels = host.split('.').collect::<Vec<_>>();
+            labels.len() >= 2
+                && labels.iter().all(|label| !label.is_empty())
+                && (labels
+                    .last()
+                    .is_some_and(|last| last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic()))
+                    || labels.len() == 4 && labels.iter().all(|label| label.parse::<u8>().is_ok()))
+        })
+        .map(str::to_owned)
+}

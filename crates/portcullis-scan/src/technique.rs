@@ -1,0 +1,265 @@
+//! What a technique is: one way of stealing, with its explanation, its code and its tests in one file.
+
+use std::collections::BTreeSet;
+
+use crate::destination::Place;
+use crate::flow::trace::{Delivery, Trace};
+use crate::flow::value::{Carried, Encoding, Source};
+use crate::services;
+use crate::signal::Signal;
+use crate::workflow::Workflow;
+
+/// One workflow version with everything that was found in it.
+pub struct Evidence<'e> {
+    /// Its path in the repository.
+    pub path: &'e str,
+    /// The model.
+    pub workflow: &'e Workflow,
+    /// What flows where.
+    pub trace: &'e Trace,
+    /// The place of each delivery, in the same order.
+    pub places: &'e [Place],
+    /// `host/owner/name`, where it is known.
+    pub identity: Option<&'e str>,
+}
+
+/// Something seen: deliveries (by index) that belong together, and what speaks for and against.
+#[derive(Debug, Default)]
+pub struct Sighting {
+    /// Indices into the trace's deliveries.
+    pub deliveries: Vec<usize>,
+    /// Indices into the trace's observations.
+    pub observations: Vec<usize>,
+    /// Indices into the trace's publishings.
+    pub publishings: Vec<usize>,
+    /// The facts.
+    pub signals: BTreeSet<Signal>,
+}
+
+/// One way of stealing.
+pub trait Technique: Sync {
+    /// The rule's identifier: the file's name in kebab case.
+    fn id(&self) -> &'static str;
+    /// What happened, in one line; `{secrets}` and `{places}` are filled in.
+    fn headline(&self) -> &'static str;
+    /// What to do about it.
+    fn remedy(&self) -> &'static str;
+    /// The file's own text, whose module documentation is the explanation.
+    fn source(&self) -> &'static str;
+    /// Looks at one version.
+    fn look(&self, evidence: &Evidence<'_>) -> Vec<Sighting>;
+
+    /// The explanation for people: the module documentation.
+    fn explanation(&self) -> String {
+        let lines = self.source().lines().take_while(|line| line.starts_with("//!"));
+        lines
+            .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or(""))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+impl Evidence<'_> {
+    /// A delivery with its place.
+    pub fn delivery(&self, at: usize) -> Option<(&Delivery, &Place)> {
+        Some((self.trace.deliveries.get(at)?, self.places.get(at)?))
+    }
+
+    /// Deliveries that match, grouped by the key of their place, in the order of the file.
+    pub fn grouped(&self, matches: impl Fn(&Delivery, &Place) -> bool) -> Vec<Vec<usize>> {
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        for (at, (delivery, place)) in self.trace.deliveries.iter().zip(self.places).enumerate() {
+            if place.local || !matches(delivery, place) {
+                continue;
+            }
+            let key = place.key();
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, group)) => group.push(at),
+                None => groups.push((key, vec![at])),
+            }
+        }
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+
+    /// Everything that the deliveries of a group carry.
+    pub fn carried(&self, group: &[usize]) -> Vec<&Carried> {
+        group
+            .iter()
+            .filter_map(|at| self.trace.deliveries.get(*at))
+            .flat_map(|delivery| &delivery.carried)
+            .collect()
+    }
+
+    /// Facts about what leaves, whatever the road.
+    pub fn cargo_signals(&self, group: &[usize]) -> BTreeSet<Signal> {
+        let mut signals = BTreeSet::new();
+        let carried = self.carried(group);
+        let names = named_secrets(&carried);
+        for one in &carried {
+            match &one.source {
+                Source::AllSecrets => {
+                    signals.insert(Signal::AllSecrets);
+                }
+                Source::Environment if names.len() > 1 || !names.is_empty() => {
+                    signals.insert(Signal::EnvironmentDump);
+                }
+                Source::IdentityToken
+                | Source::RuntimeToken
+                | Source::CheckoutCredentials
+                | Source::CredentialFile(_)
+                | Source::CloudMetadata => {
+                    signals.insert(Signal::RunnerCredentials);
+                }
+                Source::RunnerMemory => {
+                    signals.insert(Signal::MemoryRead);
+                }
+                _ => {}
+            }
+            if evades_mask(&one.encodings) {
+                signals.insert(Signal::MaskEvasion);
+            } else if one.encodings.iter().any(|encoding| !matches!(encoding, Encoding::Escaped)) {
+                signals.insert(Signal::Encoded);
+            }
+        }
+        if names.len() >= 3 {
+            signals.insert(Signal::ManySecrets);
+        }
+        let labelled =
+            group.iter().filter_map(|at| self.trace.deliveries.get(*at)).any(|delivery| delivery.labelled);
+        if labelled && names.len() >= 2 {
+            signals.insert(Signal::LabelledSecrets);
+        }
+        if self.single_purpose(group) {
+            signals.insert(Signal::SinglePurpose);
+        }
+        if self.masquerades() {
+            signals.insert(Signal::Masquerade);
+        }
+        let jobs: BTreeSet<usize> = group
+            .iter()
+            .filter_map(|at| self.trace.deliveries.get(*at))
+            .map(|delivery| delivery.job)
+            .collect();
+        for observation in
+            self.trace.observations.iter().filter(|observation| jobs.contains(&observation.job))
+        {
+            match observation.kind {
+                crate::flow::trace::ObservationKind::DecodedCommand => {
+                    signals.insert(Signal::DecodedCommand);
+                }
+                crate::flow::trace::ObservationKind::CoversTracks => {
+                    signals.insert(Signal::CoversTracks);
+                }
+                _ => {}
+            }
+        }
+        signals
+    }
+
+    fn single_purpose(&self, group: &[usize]) -> bool {
+        let mut jobs =
+            group.iter().filter_map(|at| self.trace.deliveries.get(*at)).map(|delivery| delivery.job);
+        jobs.all(|job| self.trace.other_work.get(job) == Some(&0)) && !self.workflow.is_action
+    }
+
+    fn masquerades(&self) -> bool {
+        const MASKS: &[&str] = &[
+            "security",
+            "audit",
+            "lint",
+            "codeql",
+            "dependabot",
+            "format",
+            "health",
+            "cache",
+            "sanity",
+            "check",
+        ];
+        let name = self.workflow.name.as_deref().unwrap_or("").to_ascii_lowercase();
+        MASKS.iter().any(|mask| name.contains(mask))
+    }
+}
+
+/// Whether the encodings get a secret past the mask: the runner masks plain, singly base64-encoded and escaped forms.
+pub fn evades_mask(encodings: &[Encoding]) -> bool {
+    let strong = encodings
+        .iter()
+        .filter(|encoding| !matches!(encoding, Encoding::Escaped | Encoding::Partial))
+        .count();
+    strong >= 2
+        || encodings.iter().any(|encoding| {
+            matches!(
+                encoding,
+                Encoding::OtherBase
+                    | Encoding::Hex
+                    | Encoding::Reversed
+                    | Encoding::Spaced
+                    | Encoding::Split
+                    | Encoding::Substituted
+            )
+        })
+}
+
+/// Whether a secret with these encodings is readable in a log.
+pub fn readable_in_log(carried: &Carried) -> bool {
+    let unregistered =
+        matches!(carried.source, Source::RunnerMemory | Source::CredentialFile(_) | Source::CloudMetadata);
+    let changed = carried.encodings.iter().any(|encoding| {
+        !matches!(encoding, Encoding::Escaped | Encoding::Base64 | Encoding::Encrypted | Encoding::Partial)
+    });
+    let twice = carried
+        .encodings
+        .iter()
+        .filter(|encoding| matches!(encoding, Encoding::Base64 | Encoding::Base64Wrapped))
+        .count()
+        >= 2;
+    (unregistered || changed || twice) && !carried.encodings.contains(&Encoding::Encrypted)
+}
+
+/// Names of the repository's own secrets among what is carried.
+pub fn named_secrets(carried: &[&Carried]) -> BTreeSet<String> {
+    carried
+        .iter()
+        .filter_map(|one| match &one.source {
+            Source::Secret(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether the secrets do not belong to a place, or not to each other: a fact of greed.
+///
+/// A name that says what it opens (`PYPI_API_TOKEN`) does not belong to any other place. Names that say nothing
+/// (`TOKEN`) are taken to belong anywhere. `service` is the one behind the place, if any.
+pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>) -> bool {
+    let kinds: BTreeSet<&str> = names
+        .iter()
+        .filter_map(|name| services::of_secret(name))
+        .map(|service| service.name.as_str())
+        .filter(|kind| !is_generic(kind))
+        .collect();
+    match service {
+        Some(service) => kinds.iter().filter(|kind| **kind != service).count() >= 2,
+        None => !kinds.is_empty(),
+    }
+}
+
+/// Kinds whose secrets open something of the owner's own, at any host.
+fn is_generic(kind: &str) -> bool {
+    matches!(
+        kind,
+        "ssh"
+            | "database"
+            | "smtp"
+            | "ftp"
+            | "vault"
+            | "gpg"
+            | "docker-hub"
+            | "maven"
+            | "matrix"
+            | "mastodon"
+            | "homebrew"
+            | "jfrog"
+            | "aws"
+    )
+}

