@@ -7,6 +7,7 @@ pub mod account;
 pub mod app;
 pub mod authority;
 pub mod blobs;
+pub mod burning;
 pub mod clock;
 pub mod history;
 pub mod ids;

@@ -22,9 +22,9 @@ pub mod session;
 pub fn router(app: App) -> Router {
     let body_limit = usize::try_from(app.settings.limits.body).unwrap_or(usize::MAX);
     // What pip, twine, uv and the others speak, where PyPI has it.
-    let clients = Router::new();
+    let clients = Router::new().merge(api::oidc::routes());
     // `/api/v1`: the management API.
-    let management = Router::new();
+    let management = Router::new().merge(api::publishers::routes());
     // For people in a browser.
     let pages = pages::routes();
     Router::new()
