@@ -8,6 +8,7 @@ use url::Url;
 use crate::account::SignInGuard;
 use crate::blobs::Blobs;
 use crate::clock::{Instant, SharedClock};
+use crate::desk::forge::{Forge, NoForge};
 use crate::history::{HistoryError, Signer};
 use crate::issuer_keys::IssuerKeys;
 use crate::server_key::ServerKey;
@@ -17,7 +18,10 @@ use crate::store::events::SigningPurpose;
 
 /// Shared by everything that runs in one server process. Cheap to clone.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
+pub struct App {
+    shared: Arc<Shared>,
+    forge: Arc<dyn Forge>,
+}
 
 /// The contents of an [`App`].
 pub struct Shared {
@@ -52,7 +56,7 @@ pub struct Shared {
 impl std::ops::Deref for App {
     type Target = Shared;
     fn deref(&self) -> &Shared {
-        &self.0
+        &self.shared
     }
 }
 
@@ -79,7 +83,7 @@ impl App {
         let checkpoint_signer = Signer::load(&store, &server_key, SigningPurpose::Checkpoint, now).await?;
         let receipt_signer = Signer::load(&store, &server_key, SigningPurpose::Receipt, now).await?;
         let issuer_keys = IssuerKeys::new(&settings.issuers);
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             settings,
             base_url,
             store,
@@ -93,7 +97,21 @@ impl App {
             node: uuid::Uuid::now_v7().to_string(),
             sealer_wake: Notify::new(),
             jobs_wake: Notify::new(),
-        })))
+        };
+        Ok(Self { shared: Arc::new(shared), forge: Arc::new(NoForge) })
+    }
+
+    /// The same with a forge that the desk's examinations ask. Without one they say that there is none.
+    #[must_use]
+    pub fn with_forge(mut self, forge: Arc<dyn Forge>) -> Self {
+        self.forge = forge;
+        self
+    }
+
+    /// What fetches and scans repositories.
+    #[must_use]
+    pub fn forge(&self) -> &dyn Forge {
+        self.forge.as_ref()
     }
 
     /// Now.

@@ -327,6 +327,18 @@ pub async fn size_of_project(tx: &mut Tx, project: ProjectId) -> Result<i64> {
     Columns(&row).number("size")
 }
 
+/// The release of this id.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn release_by_id(tx: &mut Tx, id: ReleaseId) -> Result<Option<Release>> {
+    let row = sqlx::query(statement(&[RELEASE_COLUMNS, " WHERE id = $1"]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(release).transpose()
+}
+
 /// Changes whether a file is offered.
 ///
 /// # Errors

@@ -119,3 +119,31 @@ pub async fn fail(tx: &mut Tx, id: JobId, error: &str, again: Option<Instant>, n
         .await?;
     Ok(())
 }
+
+/// Whether anything is due.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn due(tx: &mut Tx, now: Instant) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT id FROM jobs WHERE (state = 'waiting' AND run_at <= $1) OR (state = 'running' AND lease_until <= $2) LIMIT 1",
+    )
+    .bind(now.0)
+    .bind(now.0)
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Frees the jobs that a node still holds: it ends, and another shall take them at once.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn give_back(tx: &mut Tx, holder: &str, now: Instant) -> Result<()> {
+    sqlx::query("UPDATE jobs SET state = 'waiting', run_at = $1 WHERE state = 'running' AND holder = $2")
+        .bind(now.0)
+        .bind(holder)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

@@ -146,6 +146,21 @@ pub async fn take(tx: &mut Tx, limit: i64, lease_until: Instant, now: Instant) -
     Ok(taken)
 }
 
+/// Whether anything is due.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn due(tx: &mut Tx, now: Instant) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT id FROM notices WHERE (state = 'waiting' AND run_at <= $1) OR (state = 'sending' AND lease_until <= $2) LIMIT 1",
+    )
+    .bind(now.0)
+    .bind(now.0)
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.is_some())
+}
+
 /// Notes how a delivery went; `again` is when it is tried next.
 ///
 /// # Errors

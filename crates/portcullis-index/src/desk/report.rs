@@ -1,0 +1,306 @@
+//! Reports: durable before they are answered, and pointers only.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::scan_document::{DOCUMENT_LIMIT, ScanDocument, ScanDocumentError};
+use super::subject::{RepositoryName, Subject};
+use super::{DeskError, Result, clock, examination};
+use crate::app::App;
+use crate::authority::Responder;
+use crate::history::{Actor, Event, Origin, keep_personal, record};
+use crate::ids::ReportId;
+use crate::store::accounts::Account;
+use crate::store::reports::{self, Lane, Level, Report, ReportKind, ReportState};
+use crate::store::{Tx, cases};
+
+/// Longest text of a report, in bytes.
+pub const TEXT_LIMIT: usize = 100_000;
+
+/// Who reports.
+#[derive(Debug, Clone)]
+pub enum Reporter {
+    /// Somebody who said who they are.
+    Account(Account),
+    /// Somebody who did not.
+    Anonymous,
+}
+
+impl Reporter {
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Account(account) => Actor::Account { id: account.id, name: account.name.clone() },
+            Self::Anonymous => Actor::Anonymous,
+        }
+    }
+}
+
+/// What somebody tells the desk.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// What it is about.
+    pub kind: ReportKind,
+    /// Which thing: `TYPE:VALUE`.
+    pub subject: String,
+    /// In their words.
+    pub text: String,
+    /// A scan document (JSON).
+    pub scan: Option<String>,
+}
+
+/// What the sender gets: proof that the report lies here.
+#[derive(Debug, Clone, Serialize)]
+pub struct Accepted {
+    /// The report's id.
+    pub id: ReportId,
+    /// The signed statement.
+    pub receipt: Receipt,
+    /// Where anyone who has the address can see what became of it.
+    pub status_url: String,
+}
+
+/// A signed statement that a report was received.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receipt {
+    /// What is signed, byte by byte.
+    pub document: String,
+    /// The id of the key.
+    pub key: String,
+    /// The key (Ed25519, RFC 8032), hex.
+    pub public_key: String,
+    /// The signature over `document`, hex.
+    pub signature: String,
+}
+
+/// Takes a report in. When this returns, it is on disk.
+///
+/// # Errors
+/// [`DeskError::Invalid`] for what can't be understood, [`DeskError::TooLarge`] for what is past a limit.
+pub async fn submit(
+    app: &App,
+    reporter: &Reporter,
+    origin: &Origin,
+    submission: Submission,
+) -> Result<Accepted> {
+    let subject =
+        Subject::parse(&submission.subject).map_err(|error| DeskError::Invalid(error.to_string()))?;
+    if submission.text.len() > TEXT_LIMIT {
+        return Err(DeskError::TooLarge { what: "the text", limit: TEXT_LIMIT });
+    }
+    let document = submission.scan.as_deref().map(read_document).transpose()?;
+    let now = app.now();
+    let report = Report {
+        id: ReportId::new(),
+        kind: submission.kind,
+        subject_type: subject.kind().to_owned(),
+        subject: subject.value(),
+        text: without_tokens(&submission.text),
+        scan_document: submission.scan,
+        reporter: reporter.actor().label(),
+        account_id: match reporter {
+            Reporter::Account(account) => Some(account.id),
+            Reporter::Anonymous => None,
+        },
+        state: ReportState::Received,
+        lane: Lane::Ordinary,
+        level: Level::E0,
+        case_id: None,
+        received_at: now,
+        due_at: clock::due(submission.kind, now),
+        seen_at: None,
+        seen_by: None,
+        closed_at: None,
+    };
+    let mut tx = app.store.write().await?;
+    let personal = keep_personal(&mut tx, now, report.account_id, origin).await?;
+    reports::insert(&mut tx, &report, Some(personal.id)).await?;
+    let mut event = Event::new("desk:report:received", reporter.actor());
+    event.details = serde_json::json!({
+        "report": report.id, "kind": report.kind, "subject": subject.to_string(), "scan_document": document.is_some(),
+    });
+    record(&mut tx, now, event).await?;
+    for repository in repositories(&subject, document.as_ref()) {
+        queue_examination(&mut tx, app, &report, &repository, document.as_ref()).await?;
+    }
+    tx.commit().await?;
+    app.committed();
+    Ok(Accepted {
+        id: report.id,
+        receipt: receipt(app, &report),
+        status_url: app.url(&format!("/reports/{}", report.id)),
+    })
+}
+
+fn read_document(text: &str) -> Result<ScanDocument> {
+    ScanDocument::read(text).map_err(|error| match error {
+        ScanDocumentError::TooLarge => {
+            DeskError::TooLarge { what: "the scan document", limit: DOCUMENT_LIMIT }
+        }
+        other => DeskError::Invalid(other.to_string()),
+    })
+}
+
+/// The repositories that a report names, by its subject or in its document.
+fn repositories(subject: &Subject, document: Option<&ScanDocument>) -> Vec<RepositoryName> {
+    let mut names = document.map(ScanDocument::repositories).unwrap_or_default();
+    if let Subject::Repository(name) = subject
+        && !names.contains(name)
+    {
+        names.insert(0, name.clone());
+    }
+    names
+}
+
+/// A report about a repository with an unclosed case joins that case; either way the server looks for itself.
+async fn queue_examination(
+    tx: &mut Tx,
+    app: &App,
+    report: &Report,
+    repository: &RepositoryName,
+    document: Option<&ScanDocument>,
+) -> Result<()> {
+    let now = app.now();
+    let case = cases::unclosed_of_repository(tx, &repository.to_string()).await?.map(|case| case.id);
+    if let Some(case) = case {
+        reports::set_case(tx, report.id, case).await?;
+        let mut event = Event::new("desk:report:joined", Actor::System { part: String::from("desk") });
+        event.case = Some(case);
+        event.details = serde_json::json!({"report": report.id, "repository": repository.to_string()});
+        record(tx, now, event).await?;
+    }
+    let cited = document.map(|document| document.cited(repository)).unwrap_or_default();
+    let asked = examination::Asked { case, report: Some(report.id), cited };
+    examination::queue(tx, now, repository, asked).await?;
+    Ok(())
+}
+
+/// People paste secrets. A token's text is cut to its prefix before it is stored anywhere.
+fn without_tokens(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("pypi-") {
+        out.push_str(before);
+        let secret: usize =
+            after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(byte)).count();
+        out.push_str("pypi-");
+        if secret >= 40 {
+            out.push_str("[token removed]");
+            rest = after.get(secret..).unwrap_or_default();
+        } else {
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn receipt(app: &App, report: &Report) -> Receipt {
+    let mut content = Sha256::new();
+    content.update(report.text.as_bytes());
+    content.update([0]);
+    content.update(report.scan_document.as_deref().unwrap_or_default().as_bytes());
+    let document = format!(
+        "portcullis.receipt/1\nserver: {}\nreport: {}\nreceived: {}\nkind: {}\nsubject: {}:{}\nlook by: {}\ncontent: sha256:{}\n",
+        app.base_url.as_str().trim_end_matches('/'),
+        report.id,
+        report.received_at.rfc3339(),
+        report.kind,
+        report.subject_type,
+        report.subject,
+        report.due_at.rfc3339(),
+        hex::encode(content.finalize()),
+    );
+    Receipt {
+        signature: app.receipt_signer.sign(document.as_bytes()),
+        key: app.receipt_signer.id.clone(),
+        public_key: app.receipt_signer.public_key(),
+        document,
+    }
+}
+
+/// What the public page of a report tells: how far it is, to the hour, and nothing of what it says.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The report's id.
+    pub id: ReportId,
+    /// How far the desk is with it.
+    pub state: ReportState,
+    /// When it came, to the hour.
+    pub received: String,
+    /// When somebody looked, to the hour.
+    pub seen: Option<String>,
+    /// When it was closed or dismissed, to the hour.
+    pub closed: Option<String>,
+}
+
+/// The status of a report.
+///
+/// # Errors
+/// [`DeskError::Unknown`] where there is none with this id.
+pub async fn status(app: &App, id: ReportId) -> Result<Status> {
+    let mut tx = app.store.read().await?;
+    let report = reports::by_id(&mut tx, id).await?;
+    let report = report.ok_or_else(|| DeskError::Unknown { what: format!("report {id}") })?;
+    let hour = |time| clock::hour_of(time).for_people();
+    Ok(Status {
+        id,
+        state: report.state,
+        received: hour(report.received_at),
+        seen: report.seen_at.map(hour),
+        closed: report.closed_at.map(hour),
+    })
+}
+
+/// How many reports the desk's list shows.
+const LIST_LIMIT: i64 = 200;
+
+/// The desk's list: confirmed ones first, then the oldest unseen.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn list(app: &App, _by: &Responder) -> Result<Vec<Report>> {
+    let mut tx = app.store.read().await?;
+    Ok(reports::for_desk(&mut tx, LIST_LIMIT).await?)
+}
+
+/// Dismisses a report with a reason: a person looked and found nothing in it.
+///
+/// # Errors
+/// [`DeskError::Conflict`] where it belongs to a case, or without a reason.
+pub async fn dismiss(app: &App, by: &Responder, id: ReportId, reason: &str) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(DeskError::Invalid(String::from("dismissing a report needs a reason")));
+    }
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    let report = reports::by_id_locked(&mut tx, id).await?;
+    let report = report.ok_or_else(|| DeskError::Unknown { what: format!("report {id}") })?;
+    if report.case_id.is_some() || matches!(report.state, ReportState::Closed | ReportState::Dismissed) {
+        return Err(DeskError::Conflict(String::from(
+            "the report belongs to a case or is closed; close the case instead",
+        )));
+    }
+    reports::set_seen(&mut tx, id, &by.account().name, now).await?;
+    reports::dismiss(&mut tx, id, reason.trim(), now).await?;
+    let mut event = Event::new("desk:report:dismissed", by.actor());
+    event.details = serde_json::json!({"report": id, "reason": reason.trim()});
+    record(&mut tx, now, event).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_tokens;
+
+    #[test]
+    fn a_pasted_token_is_not_kept() {
+        let token = format!("pypi-{}", "A".repeat(60));
+        assert_eq!(
+            without_tokens(&format!("see {token}, and pypi-publish")),
+            "see pypi-[token removed], and pypi-publish"
+        );
+        assert_eq!(without_tokens("nothing here"), "nothing here");
+    }
+}

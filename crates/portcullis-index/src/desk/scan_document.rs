@@ -1,0 +1,325 @@
+//! The scanner's document, `portcullis.scan/1`, as the desk reads it: anybody's, so bounded and never believed.
+//!
+//! The desk does not know the scanner; this is its own reading of the format (the scanner's documentation, "Output").
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::subject::RepositoryName;
+use crate::clock::Instant;
+use crate::store::exposures::{Standing, UsedFor};
+
+/// Largest document that a report may carry, in bytes.
+pub const DOCUMENT_LIMIT: usize = 4 << 20;
+
+/// Most findings that are read.
+pub const FINDING_LIMIT: usize = 10_000;
+
+/// Most exposures, secrets, refs or versions inside one finding.
+pub const PART_LIMIT: usize = 2_000;
+
+/// Most repositories of one document that the desk looks at.
+pub const REPOSITORY_LIMIT: usize = 20;
+
+/// Most commits that the desk fetches because a document cites them.
+pub const CITED_LIMIT: usize = 50;
+
+/// A document.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ScanDocument {
+    schema: String,
+    /// Whether everything could be looked at.
+    #[serde(default)]
+    pub complete: bool,
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// What could not be looked at.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+/// A flow that was judged.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Finding {
+    /// The scanner's id of it.
+    pub id: String,
+    /// The rule that found it.
+    #[serde(default)]
+    pub rule: String,
+    /// `malicious`, `suspicious`, `exposed`, `advice`.
+    pub verdict: String,
+    /// `ran`, `could-run`, `foreign`.
+    #[serde(default)]
+    pub standing: Option<String>,
+    /// Where it was found.
+    pub repository: Repository,
+    /// The workflow.
+    pub path: String,
+    /// The newest version's blob.
+    #[serde(default)]
+    pub blob: Option<String>,
+    /// The secrets that leave.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
+    /// Whether all of them do.
+    #[serde(default)]
+    pub all_secrets: bool,
+    /// Where, when and where it stands.
+    #[serde(default)]
+    pub exposures: Vec<FoundExposure>,
+}
+
+/// A repository as the scanner names it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Repository {
+    /// `github.com/owner/name`, where it is known.
+    #[serde(default)]
+    pub identity: Option<String>,
+}
+
+/// A secret.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Secret {
+    /// Its name in the workflow.
+    pub name: String,
+    /// What kind it is.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// What it opens.
+    #[serde(default)]
+    pub used_for: Vec<UsedFor>,
+}
+
+/// An exposure as the scanner found it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FoundExposure {
+    /// The secret.
+    pub secret: String,
+    /// Where to.
+    pub destination: String,
+    /// Whether the secret reaches the job.
+    #[serde(default)]
+    pub reachable: bool,
+    /// The commit that brought it in.
+    #[serde(default)]
+    pub introduced: Option<Change>,
+    /// Where it stood.
+    #[serde(default)]
+    pub refs: Vec<FoundRef>,
+    /// The blobs of its versions.
+    #[serde(default)]
+    pub versions: Vec<String>,
+}
+
+/// A commit that brought something in or took it out.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Change {
+    /// Its id.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Its time, which the pusher chose.
+    #[serde(default)]
+    pub time: Option<String>,
+}
+
+impl Change {
+    /// Its time, where it is one.
+    #[must_use]
+    pub fn at(&self) -> Option<Instant> {
+        self.time.as_deref().and_then(Instant::parse)
+    }
+}
+
+/// One ref that holds or held it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FoundRef {
+    /// `refs/heads/main`.
+    #[serde(rename = "ref")]
+    pub name: String,
+    /// The commit that brought it there.
+    #[serde(default)]
+    pub introduced: Option<String>,
+    /// What took it out; none while it stands.
+    #[serde(default)]
+    pub removed: Option<Change>,
+}
+
+/// What could not be looked at.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Problem {
+    /// What went wrong.
+    #[serde(default)]
+    pub what: String,
+}
+
+/// What is wrong with a document.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanDocumentError {
+    /// It is too large.
+    #[error("the scan document is larger than {DOCUMENT_LIMIT} bytes")]
+    TooLarge,
+    /// It is not of the format.
+    #[error("the scan document can't be read: {0}; expected the output of `portcullis scan --format json`")]
+    Format(String),
+    /// It holds too much.
+    #[error("the scan document holds more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are read.
+        limit: usize,
+    },
+}
+
+/// A commit or blob id, as git writes it: 40 or 64 hex digits.
+#[must_use]
+pub fn is_object_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+impl ScanDocument {
+    /// Reads a document under its bounds.
+    ///
+    /// # Errors
+    /// Where it is too large, of another format, or holds too much.
+    pub fn read(text: &str) -> Result<Self, ScanDocumentError> {
+        if text.len() > DOCUMENT_LIMIT {
+            return Err(ScanDocumentError::TooLarge);
+        }
+        let document: Self =
+            serde_json::from_str(text).map_err(|error| ScanDocumentError::Format(error.to_string()))?;
+        if document.schema != "portcullis.scan/1" {
+            return Err(ScanDocumentError::Format(String::from("its schema is not portcullis.scan/1")));
+        }
+        if document.findings.len() > FINDING_LIMIT {
+            return Err(ScanDocumentError::TooMany { what: "findings", limit: FINDING_LIMIT });
+        }
+        for finding in &document.findings {
+            let exposures = finding.exposures.iter();
+            let longest = exposures.map(|exposure| exposure.refs.len().max(exposure.versions.len())).max();
+            let longest = longest.unwrap_or(0).max(finding.secrets.len()).max(finding.exposures.len());
+            if longest > PART_LIMIT {
+                return Err(ScanDocumentError::TooMany { what: "parts in one finding", limit: PART_LIMIT });
+            }
+        }
+        Ok(document)
+    }
+
+    /// The findings with the verdict `malicious`.
+    pub fn malicious(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.verdict == "malicious")
+    }
+
+    /// The repositories that it accuses, at most [`REPOSITORY_LIMIT`].
+    #[must_use]
+    pub fn repositories(&self) -> Vec<RepositoryName> {
+        let accused =
+            self.findings.iter().filter(|finding| matches!(&*finding.verdict, "malicious" | "suspicious"));
+        let names: BTreeSet<RepositoryName> = accused
+            .filter_map(|finding| finding.repository.identity.as_deref())
+            .filter_map(|identity| RepositoryName::parse(identity).ok())
+            .collect();
+        names.into_iter().take(REPOSITORY_LIMIT).collect()
+    }
+
+    /// The commits that it cites for a repository, at most [`CITED_LIMIT`]: what a force-push may have hidden.
+    /// Findings without an identity count for every repository.
+    #[must_use]
+    pub fn cited(&self, repository: &RepositoryName) -> Vec<String> {
+        let name = repository.to_string();
+        let of_it = self.findings.iter().filter(|finding| {
+            matches!(&*finding.verdict, "malicious" | "suspicious")
+                && finding
+                    .repository
+                    .identity
+                    .as_deref()
+                    .is_none_or(|identity| identity.eq_ignore_ascii_case(&name))
+        });
+        let mut cited = BTreeSet::new();
+        for exposure in of_it.flat_map(|finding| &finding.exposures) {
+            let introduced = exposure.introduced.iter().filter_map(|change| change.commit.as_deref());
+            let on_refs = exposure.refs.iter().filter_map(|found| found.introduced.as_deref());
+            cited
+                .extend(introduced.chain(on_refs).filter(|id| is_object_id(id)).map(str::to_ascii_lowercase));
+        }
+        cited.into_iter().take(CITED_LIMIT).collect()
+    }
+}
+
+impl Finding {
+    /// Whose version it is. What the scanner does not say is taken as foreign.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing.as_deref().and_then(|word| word.parse().ok()).unwrap_or(Standing::Foreign)
+    }
+
+    /// The secret of this name.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.iter().find(|secret| secret.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(findings: &str) -> String {
+        format!(
+            r#"{{"schema": "portcullis.scan/1", "complete": true, "findings": {findings}, "problems": []}}"#
+        )
+    }
+
+    fn finding(verdict: &str, commit: &str) -> String {
+        format!(
+            r#"{{"id": "0", "verdict": "{verdict}", "repository": {{"identity": "github.com/Example-Org/fish"}},
+                "path": ".github/workflows/x.yml", "exposures": [{{"secret": "A", "destination": "x.test",
+                "introduced": {{"commit": "{commit}"}}}}]}}"#
+        )
+    }
+
+    #[test]
+    fn it_points_at_repositories_and_commits() {
+        let text =
+            document(&format!("[{}, {}]", finding("malicious", &"a".repeat(40)), finding("exposed", "b")));
+        let read = ScanDocument::read(&text).unwrap();
+        let repository = RepositoryName::parse("github.com/example-org/fish").unwrap();
+        assert_eq!(read.repositories(), [repository.clone()]);
+        assert_eq!(read.cited(&repository), ["a".repeat(40)]);
+        assert_eq!(read.malicious().next().unwrap().standing(), Standing::Foreign);
+    }
+
+    #[test]
+    fn what_is_no_commit_is_not_fetched() {
+        for commit in ["--upload-pack=touch", "HEAD", "a", "refs/heads/main"] {
+            let read = ScanDocument::read(&document(&format!("[{}]", finding("malicious", commit)))).unwrap();
+            let repository = RepositoryName::parse("github.com/example-org/fish").unwrap();
+            assert!(read.cited(&repository).is_empty(), "{commit}");
+        }
+    }
+
+    #[test]
+    fn other_formats_and_bombs_are_refused() {
+        assert!(matches!(ScanDocument::read("{"), Err(ScanDocumentError::Format(_))));
+        assert!(matches!(
+            ScanDocument::read(r#"{"schema": "portcullis.scan/9", "findings": []}"#),
+            Err(ScanDocumentError::Format(_))
+        ));
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(matches!(ScanDocument::read(&document(&deep)), Err(ScanDocumentError::Format(_))));
+        let padded = |size: usize| {
+            let empty = document("[]");
+            format!("{empty}{}", " ".repeat(size - empty.len()))
+        };
+        assert!(ScanDocument::read(&padded(DOCUMENT_LIMIT)).is_ok());
+        assert!(matches!(ScanDocument::read(&padded(DOCUMENT_LIMIT + 1)), Err(ScanDocumentError::TooLarge)));
+        let small = r#"{"id":"","verdict":"","repository":{},"path":""}"#;
+        let many = |count: usize| document(&format!("[{}]", vec![small; count].join(",")));
+        assert!(ScanDocument::read(&many(FINDING_LIMIT)).is_ok());
+        assert!(matches!(
+            ScanDocument::read(&many(FINDING_LIMIT + 1)),
+            Err(ScanDocumentError::TooMany { .. })
+        ));
+    }
+}

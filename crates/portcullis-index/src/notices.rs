@@ -1,0 +1,3 @@
+//! The ways in which notices travel, one file each.
+
+pub mod mail;
