@@ -1,5 +1,6 @@
 """The incident in short, for tests that begin where the story already is: a contained or containable case."""
 
+import json
 from dataclasses import dataclass
 
 import repositories
@@ -44,9 +45,15 @@ def open_case(server, forge, tmp_path, *, project: str = "Lanternfish", reposito
                                                   "text": "see the workflow"})
     assert report.status_code == 201, report.text
     case = server.desk_json(responder, "case", "open", "--report", report.json()["id"])["id"]
-    server.until(lambda: server.desk_json(responder, "case", "radius", case), lambda radius: radius["exposures"],
-                 "the server's own scan confirms an exposure")
+    assert radius(server, responder, case)["exposures"], "the server's own scan confirms nothing"
     return Incident("mara", project, repository, token, responder, case)
+
+
+def radius(server, responder: str, case: str) -> dict:
+    """The blast radius, once the server has looked at the repository itself."""
+    asked = server.until(lambda: server.desk(responder, "case", "radius", case, "--format", "json"), lambda done: done.code == 0,
+                         "the server has looked at the repository")
+    return json.loads(asked.stdout)
 
 
 def contain(server, incident: Incident) -> dict:

@@ -4,9 +4,11 @@ One test, to be read from top to bottom. Each chapter is a sentence of it; how a
 """
 
 import json
+import time
 
 import pytest
 
+import incident
 import repositories
 import samples
 from repositories import MALICIOUS_PATH, MALICIOUS_WORKFLOW, MAINTAINER, STOLEN_SECRETS, THIEF, THIEF_ADDRESS, WorkTree
@@ -41,6 +43,7 @@ def test_a_stolen_token_from_the_pushed_workflow_to_its_death(each_server, regis
     injected = the_workflow_is_pushed(forge, tmp_path)
     with forge.run(REPOSITORY, injected, "github_actions_security.yml"):
         pass
+    the_forges_clock_moves_on(server)
     clone.git("fetch", "--quiet", "origin")
     it_is_hidden_by_a_force_push(forge, clone, release)
     clone.git("fetch", "--quiet", "origin")
@@ -136,6 +139,12 @@ def it_is_hidden_by_a_force_push(forge, clone, release):
     clone.git("push", "--quiet", "--force", "origin", f"{release}:refs/heads/main", author=MAINTAINER)
 
 
+def the_forges_clock_moves_on(server):
+    """Forges tell whole seconds: what lies in the next one lies outside of that run for certain."""
+    moment = int(time.time())
+    server.until(lambda: int(time.time()), lambda now: now > moment + 1, "two seconds have passed")
+
+
 def the_thief_uploads(server, token, version):
     name, content = samples.wheel(PROJECT, version, says="gotcha")
     return server.upload(token, name, content, samples.upload_form(PROJECT, version, content), address=THIEFS_COMPUTER)
@@ -176,17 +185,31 @@ def a_researcher_reports_it(server, document) -> dict:
 
 def the_servers_own_scan_confirms_it(server, responder, case) -> dict:
     """A sent document is no proof: the server fetches the repository, hidden commit and all, and scans it again."""
-    return server.until(lambda: server.desk_json(responder, "case", "radius", case), lambda radius: radius["exposures"],
-                        "the server's own scan confirms an exposure")
+    radius = incident.radius(server, responder, case)
+    assert {exposure["secret"] for exposure in radius["exposures"]} == set(STOLEN_SECRETS), radius["exposures"]
+    for exposure in radius["exposures"]:
+        assert exposure["repository"] == IDENTITY and exposure["path"] == MALICIOUS_PATH
+        assert THIEF_ADDRESS in exposure["destination"] and exposure["from"]["basis"] == "observed"
+    assert [project["name"] for project in radius["projects"]] == [PROJECT]
+    assert all(edge["reason"] for edge in radius["edges"])
+    return radius
 
 
 def the_evidence_shows_exactly_one_use_by_the_thief(radius):
-    raise AssertionError(json.dumps(radius, indent=1))
+    [token] = radius["tokens"]
+    assert token["rank"] == "certain" and token["account"]["name"] == "mara", token
+    [use] = [use for use in token["evidence"]["uses"] if use["verdict"] == "thief's"]
+    assert (use["kind"], use["filename"], use["network"]) == ("upload", "lanternfish-1.1-py3-none-any.whl", THIEFS_COMPUTER)
+    assert use["runs"].startswith(("outside every run", "inside run ")), use
+    assert not [use for use in token["evidence"]["uses"] if use["verdict"] == "unexplained"]
+    assert token["evidence"]["sentence"].startswith("Used by a thief: 1 use since "), token["evidence"]["sentence"]
 
 
 def the_plan_names_what_it_will_do(plan):
-    kinds = {action["type"] for action in plan["actions"]}
-    assert {"suspend-token", "hold-release"} <= kinds, plan
+    assert plan["digest"] and "applied_at" not in plan
+    targets = {action["type"]: action["target"] for action in plan["actions"]}
+    assert targets["suspend-token"].startswith("token:")
+    assert targets.keys() & {"hold-file", "hold-release"}, plan
     assert all(action["reason"] and action["reversible"] for action in plan["actions"])
 
 
