@@ -2,6 +2,8 @@
 //!
 //! One binary, one module per area; `support` is the stage.
 
+mod ci_issuer;
 mod history;
 mod store;
 mod support;
+mod trusted_publishing;
