@@ -24,7 +24,11 @@ pub fn router(app: App) -> Router {
     // What pip, twine, uv and the others speak, where PyPI has it.
     let clients = Router::new().merge(api::oidc::routes());
     // `/api/v1`: the management API.
-    let management = Router::new().merge(api::publishers::routes());
+    let management = Router::new()
+        .merge(api::publishers::routes())
+        .merge(api::reports::routes())
+        .merge(api::cases::routes())
+        .merge(api::notices::routes());
     // For people in a browser.
     let pages = pages::routes();
     Router::new()

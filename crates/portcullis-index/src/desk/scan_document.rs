@@ -285,7 +285,7 @@ mod tests {
             document(&format!("[{}, {}]", finding("malicious", &"a".repeat(40)), finding("exposed", "b")));
         let read = ScanDocument::read(&text).unwrap();
         let repository = RepositoryName::parse("github.com/example-org/fish").unwrap();
-        assert_eq!(read.repositories(), [repository.clone()]);
+        assert_eq!(read.repositories(), std::slice::from_ref(&repository));
         assert_eq!(read.cited(&repository), ["a".repeat(40)]);
         assert_eq!(read.malicious().next().unwrap().standing(), Standing::Foreign);
     }

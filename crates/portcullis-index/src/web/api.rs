@@ -1,5 +1,8 @@
 //! One file per resource. Each has `routes()` and is read top-down.
 
+pub mod cases;
 pub mod health;
+pub mod notices;
 pub mod oidc;
 pub mod publishers;
+pub mod reports;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use crate::authority::AuthorityError;
+use crate::desk::DeskError;
 use crate::store::StoreError;
 
 /// A problem document (RFC 9457): what every error on `/api/v1` answers.
@@ -134,6 +135,32 @@ impl From<AuthorityError> for Problem {
             }
             AuthorityError::Store(error) => error.into(),
             AuthorityError::Key(error) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Self {
+        let sentence = |text: String| format!("{}.", text.trim_end_matches('.'));
+        let detail = sentence(error.to_string());
+        match error {
+            DeskError::Unknown { .. } => Self::not_found(detail),
+            DeskError::Invalid(_) => Self::unprocessable(detail),
+            DeskError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Content too large", detail)
+            }
+            DeskError::Conflict(_) => Self::conflict(detail),
+            DeskError::ExaminationUnderWay { .. } => {
+                Self::new(StatusCode::CONFLICT, "Examination under way", detail)
+                    .with("code", Value::from("examination-under-way"))
+                    .retry_after(1)
+            }
+            DeskError::StalePlan { plan, .. } => Self::new(StatusCode::CONFLICT, "Stale digest", detail)
+                .with("code", Value::from("stale-digest"))
+                .with("plan", serde_json::to_value(plan).unwrap_or_default()),
+            DeskError::NotYours(_) => Self::new(StatusCode::FORBIDDEN, "Forbidden", detail),
+            DeskError::Store(error) => error.into(),
+            DeskError::History(error) => Self::unavailable(&error),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::FromRequestParts;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
@@ -92,5 +93,46 @@ impl FromRequestParts<App> for Administrator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         Ok(Requester::from_request_parts(parts, app).await?.administrator()?)
+    }
+}
+
+/// A JSON body, whose faults are problem documents. An empty body reads as an empty object.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: serde::de::DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, app).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Content too large",
+                format!("The body is larger than {} bytes.", app.settings.limits.body),
+            ),
+            _ => Problem::bad_request("The body did not arrive whole. Send it again."),
+        })?;
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body).map(Self).map_err(|error| {
+            if error.is_data() {
+                Problem::unprocessable(format!("The body is not what is expected here: {error}."))
+            } else {
+                Problem::bad_request(format!("The body is not JSON: {error}."))
+            }
+        })
+    }
+}
+
+/// The `{id}` of a path. What is no id names nothing: 404.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId<T>(pub T);
+
+impl<T: std::str::FromStr> FromRequestParts<App> for PathId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let nothing = || Problem::not_found("There is no such thing: the address holds no valid id.");
+        let path = axum::extract::Path::<String>::from_request_parts(parts, app).await;
+        path.map_err(|_| nothing())?.0.parse().map(Self).map_err(|_| nothing())
     }
 }
