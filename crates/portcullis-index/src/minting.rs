@@ -7,7 +7,7 @@
 
 use portcullis_trust::caveat::Caveat;
 use portcullis_trust::jwt::{Expected, JwtError, UnverifiedJwt, VerifiedClaims};
-use portcullis_trust::provider::Provider;
+use portcullis_trust::provider::{Lookup, Provider};
 use portcullis_trust::publisher::{
     Candidate, Match, Mismatch, Publisher as Configured, Remark, differences_text,
 };
@@ -23,7 +23,7 @@ use crate::project::{self, ProjectError, ProjectName};
 use crate::publisher::{self, PENDING_LIFETIME_S, label};
 use crate::server_key::ServerKeyError;
 use crate::store::accounts::{self, AccountState};
-use crate::store::mint_gates::{self, GateState};
+use crate::store::mint_gates::{self, Gate, GateState};
 use crate::store::pending_publishers::{self, PendingPublisher, PendingState};
 use crate::store::projects::{self, Project, ProjectState};
 use crate::store::publishers::{self, Publisher, PublisherState};
@@ -174,7 +174,12 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     async fn run(&mut self, tx: &mut Tx) -> Result<Minted, MintError> {
-        let lookup_key = self.provider.lookup_key(&self.claims)?;
+        let Lookup { key: lookup_key, repository } = self.provider.lookup(&self.claims)?;
+        // Locks are taken in the order gate, pending publishers, publishers, projects; containment takes its in the same.
+        let gate = match &repository {
+            Some(repository) => Some(mint_gates::locked(tx, repository, self.now).await?),
+            None => None,
+        };
         // Pending publishers are locked first: of two jobs that reify one, the second then finds the real publisher.
         let used = self.reify(tx, &lookup_key).await?;
         let rows = publishers::candidates_locked(tx, self.provider.name(), self.claims.issuer(), &lookup_key)
@@ -195,7 +200,7 @@ impl Exchange<'_> {
         let row = row.ok_or_else(|| {
             MintError::from(Mismatch::plain("Publisher with matching claims was not found"))
         })?;
-        self.check_open(tx, &row, &found).await?;
+        self.check_open(&row, gate)?;
         let projects = self.open_projects(tx, row.id).await?;
         self.write(tx, &row, &found, &projects).await
     }
@@ -269,7 +274,7 @@ impl Exchange<'_> {
     }
 
     /// Refuses where the desk has paused the publisher or closed the gate of its repository.
-    async fn check_open(&self, tx: &mut Tx, row: &Publisher, found: &Match) -> Result<(), MintError> {
+    fn check_open(&self, row: &Publisher, gate: Option<Gate>) -> Result<(), MintError> {
         let paused = |since: Instant, cause: Option<String>| MintError::Paused {
             since,
             cause: cause.unwrap_or_else(|| String::from("an incident is being handled")),
@@ -278,13 +283,10 @@ impl Exchange<'_> {
         if row.state != PublisherState::Active {
             return Err(paused(row.state_since.unwrap_or(self.now), row.state_cause.clone()));
         }
-        if let Some(repository) = &found.repository {
-            let gate = mint_gates::locked(tx, repository, self.now).await?;
-            if gate.state == GateState::Closed {
-                return Err(paused(gate.state_since, gate.state_cause));
-            }
+        match gate {
+            Some(gate) if gate.state == GateState::Closed => Err(paused(gate.state_since, gate.state_cause)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The publisher's projects that take uploads, each locked.

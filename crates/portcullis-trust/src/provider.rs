@@ -37,11 +37,11 @@ pub trait Provider: Sync {
     /// that this release does not know must not be ignored, so an unknown field is an error.
     fn read(&self, issuer: &str, configuration: &str) -> Result<Publisher, ConfigurationError>;
 
-    /// What publishers that could match these claims are stored under.
+    /// Where publishers that could match these claims are found.
     ///
     /// # Errors
     /// [`Mismatch`] where the claims name no such thing, with the reference's text.
-    fn lookup_key(&self, claims: &VerifiedClaims) -> Result<String, Mismatch>;
+    fn lookup(&self, claims: &VerifiedClaims) -> Result<Lookup, Mismatch>;
 
     /// Finds the publisher among `candidates` whose every rule holds, in the reference's order of checks.
     ///
@@ -62,6 +62,15 @@ impl std::fmt::Debug for dyn Provider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Where publishers that could match a token are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// What they are stored under.
+    pub key: String,
+    /// The job's repository in the desk's spelling, where the provider has repositories.
+    pub repository: Option<String>,
 }
 
 /// One field of a publisher's configuration.

@@ -59,8 +59,6 @@ pub struct Match {
     /// The configuration with what this token taught: ids that were not given are pinned at the first mint. `None` where
     /// nothing is new. It must be stored in the minting transaction.
     pub pinned: Option<String>,
-    /// The job's repository in the desk's spelling.
-    pub repository: Option<String>,
     /// The page of the commit that the job runs for.
     pub url: Option<String>,
     /// Claims worth keeping with the minted token: what ran, for whom, from which commit.

@@ -29,8 +29,9 @@ pub struct Gate {
     pub state_since: Instant,
 }
 
-/// The gate of a repository, made open where there is none yet, and locked: a row that is not there can't be locked, and
-/// a gate that closes at this moment would be overlooked.
+/// The gate of a repository, made open where there is none yet, and locked for changing it: a row that is not there can't
+/// be locked, and a gate that closes at this moment would be overlooked. A shared lock would not do: mint and containment
+/// would each hold one, and neither could go on.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -45,7 +46,7 @@ pub async fn locked(tx: &mut Tx, repository: &str, now: Instant) -> Result<Gate>
     .await?;
     let row = sqlx::query(statement(&[
         "SELECT repository, state, state_cause, case_id, state_since FROM mint_gates WHERE repository = $1",
-        tx.share_lock(),
+        tx.update_lock(),
     ]))
     .bind(repository)
     .fetch_one(tx.connection())

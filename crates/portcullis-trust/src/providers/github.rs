@@ -15,7 +15,7 @@ mod form;
 mod tests;
 
 use crate::jwt::{SignatureAlgorithm, VerifiedClaims};
-use crate::provider::{Field, Need, Provider};
+use crate::provider::{Field, Lookup, Need, Provider};
 use crate::publisher::{
     Candidate, ConfigurationError, Difference, FieldError, Match, Mismatch, Openness, Publisher, Remark,
     glob_matches, python_list, python_text,
@@ -156,9 +156,10 @@ impl Provider for GitHub {
         publisher(issuer, &Configuration::read(configuration)?)
     }
 
-    fn lookup_key(&self, claims: &VerifiedClaims) -> Result<String, Mismatch> {
+    fn lookup(&self, claims: &VerifiedClaims) -> Result<Lookup, Mismatch> {
         let job = Job::read(claims)?;
-        Ok(lookup_key(job.owner, job.repository))
+        let key = lookup_key(job.owner, job.repository);
+        Ok(Lookup { repository: Some(format!("{}/{key}", host_of(claims.issuer()))), key })
     }
 
     fn find(
@@ -520,7 +521,6 @@ fn matched(id: Uuid, configuration: &Configuration, job: &Job<'_>) -> Match {
     Match {
         id,
         pinned: configuration.pinned_by(job).and_then(|pinned| pinned.to_json().ok()),
-        repository: Some(format!("{host}/{}", lookup_key(job.owner, job.repository))),
         url: Some(if is_commit { format!("{base}/commit/{sha}") } else { base }),
         minted_from: Value::Object(kept.collect()),
         remarks,
