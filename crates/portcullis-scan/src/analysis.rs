@@ -45,7 +45,7 @@ pub struct Analysis {
     pub skeleton: String,
     /// Why it could not be analysed as a whole.
     pub problem: Option<Failure>,
-    /// Files of the repository that it calls.
+    /// Paths of the repository that it calls, there or not.
     pub called: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ fn analyse_within(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Op
         is_action: workflow.is_action,
         names: names_in(&text),
         skeleton: skeleton(&root),
-        called: trace.files.iter().skip(1).map(|file| file.path.clone()).collect(),
+        called: trace.asked.iter().cloned().collect(),
         ..Analysis::default()
     };
     if std::str::from_utf8(bytes).is_err() {

@@ -383,6 +383,7 @@ impl<'a> Tracer<'a> {
             self.incomplete("a workflow that pulls in too many files");
             return None;
         }
+        self.trace.asked.insert(path.to_owned());
         let text = self.local.read(path)?;
         self.trace.files.push(TracedFile { path: path.to_owned(), text: text.clone() });
         Some((self.trace.files.len() - 1, text))

@@ -6,11 +6,16 @@
 
 pub mod analysis;
 pub mod destination;
+pub mod exposure;
 pub mod flow;
+pub mod history;
+pub mod objects;
 pub mod publishing;
 pub mod report;
+pub mod scan;
 pub mod services;
 pub mod signal;
+pub mod source;
 pub mod span;
 pub mod technique;
 pub mod techniques;
@@ -18,6 +23,8 @@ pub mod text;
 pub mod verdict;
 pub mod workflow;
 pub mod yaml;
+
+pub use scan::{Options, Report, scan};
 
 #[cfg(test)]
 mod testing;

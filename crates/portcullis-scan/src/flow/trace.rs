@@ -147,6 +147,8 @@ pub struct Trace {
     pub publishings: Vec<Publishing>,
     /// Per job: number of steps that did something other than sending.
     pub other_work: Vec<usize>,
+    /// Paths of the repository that were asked for, found or not: with other contents there, the trace is another.
+    pub asked: std::collections::BTreeSet<String>,
     /// Why the trace isn't whole, if it isn't.
     pub incomplete: Option<&'static str>,
 }

@@ -1,0 +1,247 @@
+//! Findings of all versions → exposures: since when, until when, on which references, and whether it can have run.
+
+use std::collections::BTreeSet;
+
+use crate::history::{Commit, Head, History};
+use crate::report::{Basis, Moment, RefSpan, Standing};
+use crate::text::RepositoryText;
+use crate::workflow::Trigger;
+
+/// The span of one group of versions over a history.
+#[derive(Debug, Default)]
+pub struct Exposed {
+    /// The commit that brought it first.
+    pub introduced: Option<usize>,
+    /// Per reference.
+    pub refs: Vec<RefSpan>,
+    /// Whether a run with secrets can have reached it.
+    pub reachable: bool,
+    /// Whose it is.
+    pub standing: Option<Standing>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    introduced: usize,
+    removed: Option<usize>,
+}
+
+/// Follows a property of commits (`holds`: the path has one of the versions) over the history.
+pub fn follow(
+    history: &History,
+    holds: &[bool],
+    triggers: &[Trigger],
+    is_action: bool,
+    path: &str,
+) -> Exposed {
+    let mut states: Vec<Option<State>> = Vec::with_capacity(history.commits.len());
+    let mut introductions = Vec::new();
+    for (at, commit) in history.commits.iter().enumerate() {
+        let here = holds.get(at).copied().unwrap_or(false);
+        let parents: Vec<State> =
+            commit.parents.iter().filter_map(|parent| states.get(*parent).copied().flatten()).collect();
+        let inherited = parents.iter().map(|state| state.introduced).min();
+        let parent_holds = commit.parents.iter().any(|parent| holds.get(*parent).copied().unwrap_or(false));
+        if here && !parent_holds {
+            introductions.push(at);
+        }
+        let state = match (here, inherited) {
+            (true, inherited) => Some(State { introduced: inherited.unwrap_or(at), removed: None }),
+            (false, None) => None,
+            (false, Some(introduced)) => {
+                let removed = if parent_holds {
+                    Some(at)
+                } else {
+                    parents.iter().filter_map(|state| state.removed).max()
+                };
+                Some(State { introduced, removed })
+            }
+        };
+        states.push(state);
+    }
+    let own = |at: &usize| history.commits.get(*at).is_some_and(|commit| commit.own);
+    let introduced =
+        introductions.iter().copied().find(|at| own(at)).or_else(|| introductions.first().copied());
+    let default_has_path = default_head(history).is_none_or(|head| {
+        history.commits.get(head.commit).is_some_and(|commit| commit.files.contains_key(path))
+    });
+    let mut exposed = Exposed { introduced, ..Exposed::default() };
+    let mut reached = BTreeSet::new();
+    for head in &history.heads {
+        let Some(state) = states.get(head.commit).copied().flatten() else { continue };
+        reached.insert(state.introduced);
+        let can_run = head.own
+            && (is_action
+                || triggers.iter().any(|trigger| {
+                    fires(trigger, &head.name, history.default_branch.as_deref(), default_has_path)
+                }));
+        exposed.reachable |= can_run;
+        exposed.refs.push(RefSpan {
+            name: RepositoryText::new(head.name.clone()),
+            introduced: history
+                .commits
+                .get(state.introduced)
+                .map(|commit| commit.id.to_string())
+                .unwrap_or_default(),
+            removed: state.removed.and_then(|at| history.commits.get(at)).map(|commit| moment(commit, false)),
+        });
+    }
+    // Own commits that no reference leads to any more: a known push, or a reflog of an own branch.
+    let hidden = introductions.iter().any(|at| own(at) && !reached.contains(at));
+    exposed.reachable |= hidden && (is_action || !triggers.is_empty());
+    let any_own = holds.iter().enumerate().any(|(at, here)| *here && own(&at));
+    exposed.standing =
+        Some(if any_own && exposed.reachable { Standing::CouldRun } else { Standing::Foreign });
+    exposed
+}
+
+fn default_head(history: &History) -> Option<&Head> {
+    let name = history.default_branch.as_deref()?;
+    history.heads.iter().find(|head| head.name == name)
+}
+
+/// A commit as a bound in time.
+pub fn moment(commit: &Commit, with_person: bool) -> Moment {
+    let time = jiff::Timestamp::from_second(commit.text.time).unwrap_or_default();
+    Moment {
+        commit: commit.id.to_string(),
+        time: time.to_string(),
+        basis: if commit.pushed { Basis::Observed } else { Basis::Claimed },
+        author: with_person.then(|| RepositoryText::new(commit.text.author.clone())),
+        message: with_person.then(|| RepositoryText::new(commit.text.message.clone())),
+    }
+}
+
+/// Events for which GitHub runs only the default branch's version of a workflow
+/// (GitHub, "Events that trigger workflows").
+const DEFAULT_ONLY: &[&str] = &[
+    "schedule",
+    "issues",
+    "issue_comment",
+    "discussion",
+    "discussion_comment",
+    "workflow_run",
+    "watch",
+    "fork",
+    "gollum",
+    "label",
+    "milestone",
+    "page_build",
+    "project",
+    "project_card",
+    "project_column",
+    "public",
+    "branch_protection_rule",
+    "check_run",
+    "check_suite",
+    "repository_dispatch",
+    "pull_request_target",
+    "registry_package",
+    "status",
+];
+
+/// Whether an event can start the version of a workflow that stands at a reference.
+pub fn fires(
+    trigger: &Trigger,
+    reference: &str,
+    default_branch: Option<&str>,
+    default_has_path: bool,
+) -> bool {
+    let short = |name: &str| -> String {
+        let rest =
+            name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).map(str::to_owned);
+        // refs/remotes/REMOTE/BRANCH
+        rest.or_else(|| {
+            name.strip_prefix("refs/remotes/")?.split_once('/').map(|(_, branch)| branch.to_owned())
+        })
+        .unwrap_or_else(|| name.to_owned())
+    };
+    let is_tag = reference.starts_with("refs/tags/");
+    let name = short(reference);
+    let is_default = default_branch.is_none_or(|default| !is_tag && short(default) == name);
+    match trigger.event.as_str() {
+        "push" => {
+            let by_branch = trigger.branches.is_some() || trigger.branches_ignore.is_some();
+            let by_tag = trigger.tags.is_some() || trigger.tags_ignore.is_some();
+            let (only, except, given, other) = match is_tag {
+                true => (&trigger.tags, &trigger.tags_ignore, by_tag, by_branch),
+                false => (&trigger.branches, &trigger.branches_ignore, by_branch, by_tag),
+            };
+            if !given {
+                // Filters for tags alone leave branches out, and the other way round.
+                return !other;
+            }
+            let included = only.as_ref().is_none_or(|patterns| matches_patterns(patterns, &name));
+            let excluded = except.as_ref().is_some_and(|patterns| matches_patterns(patterns, &name));
+            included && !excluded
+        }
+        "workflow_dispatch" => !is_tag && (is_default || default_has_path) || is_tag && default_has_path,
+        event if DEFAULT_ONLY.contains(&event) => is_default,
+        _ => true,
+    }
+}
+
+/// GitHub's filter patterns: the last that matches decides, `!` excludes, `*` stops at `/`, `**` doesn't.
+fn matches_patterns(patterns: &[String], name: &str) -> bool {
+    let mut matched = false;
+    for pattern in patterns.iter().take(256) {
+        let (negative, plain) = match pattern.strip_prefix('!') {
+            Some(rest) => (true, rest),
+            None => (false, pattern.as_str()),
+        };
+        let glob = globset::GlobBuilder::new(plain)
+            .literal_separator(true)
+            .build()
+            .map(|glob| glob.compile_matcher().is_match(name));
+        if glob.unwrap_or(true) {
+            matched = !negative;
+        }
+    }
+    matched
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(branches: Option<&[&str]>, tags: Option<&[&str]>) -> Trigger {
+        let owned =
+            |list: Option<&[&str]>| list.map(|list| list.iter().map(|item| (*item).to_owned()).collect());
+        Trigger {
+            event: "push".to_owned(),
+            branches: owned(branches),
+            tags: owned(tags),
+            ..Trigger::default()
+        }
+    }
+
+    #[test]
+    fn push_filters_decide_by_reference() {
+        for (trigger, reference, fires_there) in [
+            (push(None, None), "refs/heads/any", true),
+            (push(None, None), "refs/tags/v1", true),
+            (push(Some(&["main"]), None), "refs/heads/main", true),
+            (push(Some(&["main"]), None), "refs/heads/dev", false),
+            (push(Some(&["main"]), None), "refs/tags/v1", false),
+            (push(Some(&["rel/**"]), None), "refs/remotes/origin/rel/a/b", true),
+            (push(Some(&["*"]), None), "refs/heads/a/b", false),
+            (push(Some(&["**", "!dev"]), None), "refs/heads/dev", false),
+            (push(None, Some(&["v*"])), "refs/tags/v1", true),
+            (push(None, Some(&["v*"])), "refs/heads/main", false),
+        ] {
+            assert_eq!(
+                fires(&trigger, reference, Some("refs/heads/main"), true),
+                fires_there,
+                "{trigger:?} {reference}"
+            );
+        }
+    }
+
+    #[test]
+    fn some_events_run_the_default_branch_only() {
+        let schedule = Trigger { event: "schedule".to_owned(), ..Trigger::default() };
+        assert!(fires(&schedule, "refs/heads/main", Some("refs/heads/main"), true));
+        assert!(fires(&schedule, "refs/remotes/origin/main", Some("refs/remotes/origin/main"), true));
+        assert!(!fires(&schedule, "refs/heads/dev", Some("refs/heads/main"), true));
+    }
+}

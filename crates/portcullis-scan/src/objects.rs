@@ -1,0 +1,487 @@
+//! A local object database, opened so that nothing in it can lead out of it or ask for more than a bounded share of
+//! memory: no alternates, no replacements, no promisor, no repository configuration but format and hash.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gix::ObjectId;
+
+/// Largest commit that is read.
+const COMMIT_MAX: u64 = 1024 * 1024;
+/// Largest tree that is read: about 200,000 entries.
+const TREE_MAX: u64 = 8 * 1024 * 1024;
+/// Largest file that is read out of a repository.
+pub const BLOB_MAX: u64 = 16 * 1024 * 1024;
+/// Largest text file (packed refs, reflog, configuration) that is read.
+const TEXT_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why an object database can't be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It leads out of itself.
+    #[error("{0}; its history is not read")]
+    Hostile(String),
+    /// gix refused it.
+    #[error("opening the object database: {0}")]
+    Open(String),
+}
+
+/// Why one object can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// Not there.
+    #[error("object {0} is missing")]
+    Missing(ObjectId),
+    /// There, but broken.
+    #[error("object {0} is broken")]
+    Broken(ObjectId),
+    /// Larger than its limit.
+    #[error("object {0} has {1} bytes, more than the {2} that are read")]
+    TooLarge(ObjectId, u64, u64),
+}
+
+/// A commit as far as the scanner needs it.
+#[derive(Clone, Debug)]
+pub struct CommitText {
+    /// Root tree.
+    pub tree: ObjectId,
+    /// Parents.
+    pub parents: Vec<ObjectId>,
+    /// Committer's time, seconds since 1970.
+    pub time: i64,
+    /// Author's time.
+    pub author_time: i64,
+    /// `Name <mail>`.
+    pub author: String,
+    /// First line of the message.
+    pub message: String,
+}
+
+/// An entry of a tree.
+#[derive(Clone, Debug)]
+pub struct TreeEntry {
+    /// File name.
+    pub name: String,
+    /// Whether it is a tree.
+    pub is_tree: bool,
+    /// Whether it is a regular file; links and submodules are neither.
+    pub is_file: bool,
+    /// Its object.
+    pub id: ObjectId,
+}
+
+/// A reference with what it points to.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// Full name.
+    pub name: String,
+    /// The object.
+    pub id: ObjectId,
+}
+
+/// An opened object database. Cheap to clone into another thread through [`Objects::handle`].
+pub struct Objects {
+    repository: gix::Repository,
+    git: PathBuf,
+}
+
+/// Opens a git directory after checking that it stays within itself.
+pub fn open(git: &Path) -> Result<Objects, OpenError> {
+    check_containment(git)?;
+    let options =
+        gix::open::Options::isolated().open_path_as_is(true).strict_config(false).lossy_config(true);
+    let mut repository =
+        options.open(git).map_err(|error| OpenError::Open(error.to_string()))?.to_thread_local();
+    repository.objects.ignore_replacements = true;
+    Ok(Objects { repository, git: git.to_owned() })
+}
+
+fn check_containment(git: &Path) -> Result<(), OpenError> {
+    let hostile = |what: &str| Err(OpenError::Hostile(what.to_owned()));
+    for name in ["objects/info/alternates", "objects/info/http-alternates"] {
+        if fs::symlink_metadata(git.join(name)).is_ok() {
+            return hostile("the repository borrows objects from elsewhere (`objects/info/alternates`)");
+        }
+    }
+    if fs::symlink_metadata(git.join("commondir")).is_ok() {
+        return hostile("the repository is a part of another (`commondir`)");
+    }
+    for name in [
+        "objects",
+        "objects/pack",
+        "objects/info",
+        "refs",
+        "logs",
+        "HEAD",
+        "packed-refs",
+        "config",
+        "shallow",
+    ] {
+        if let Ok(metadata) = fs::symlink_metadata(git.join(name))
+            && !metadata.is_dir()
+            && !metadata.is_file()
+        {
+            return hostile(&format!("`{name}` is a link, pipe or device"));
+        }
+    }
+    let mut open = vec![git.join("refs"), git.join("logs"), git.join("objects")];
+    let mut visited = 0_usize;
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            visited += 1;
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                open.push(entry.path());
+            } else if !kind.is_file() {
+                return hostile("a link, pipe or device lies among its objects or references");
+            }
+            if visited > 5_000_000 {
+                return hostile("it has more than five million loose files");
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Objects {
+    /// Another handle on the same database, for another thread.
+    pub fn handle(&self) -> impl Fn() -> Objects + Send + Sync + 'static {
+        let shared = self.repository.clone().into_sync();
+        let git = self.git.clone();
+        move || {
+            let mut repository = shared.to_thread_local();
+            repository.objects.ignore_replacements = true;
+            Objects { repository, git: git.clone() }
+        }
+    }
+
+    /// Ids of all objects, packed and loose, and what kept some of them from being listed.
+    pub fn commits(&self) -> (Vec<ObjectId>, Vec<String>) {
+        let mut problems = Vec::new();
+        let mut commits = Vec::new();
+        let iterator = match self.repository.objects.iter() {
+            Ok(iterator) => iterator,
+            Err(error) => return (commits, vec![format!("listing the objects: {error}")]),
+        };
+        let mut broken = 0;
+        for id in iterator {
+            let Ok(id) = id else {
+                broken += 1;
+                continue;
+            };
+            match self.repository.find_header(id) {
+                Ok(header) if header.kind() == gix::object::Kind::Commit => commits.push(id),
+                Ok(_) => {}
+                Err(_) => {
+                    broken += 1;
+                    if problems.len() < 20 {
+                        problems.push(ObjectError::Broken(id).to_string());
+                    }
+                }
+            }
+        }
+        if broken > problems.len() {
+            problems.push(format!("{} more objects are broken", broken - problems.len()));
+        }
+        commits.sort_unstable();
+        commits.dedup();
+        (commits, problems)
+    }
+
+    fn read(&self, id: ObjectId, limit: u64) -> Result<(gix::object::Kind, Vec<u8>), ObjectError> {
+        let header = self
+            .repository
+            .try_find_header(id)
+            .map_err(|_| ObjectError::Broken(id))?
+            .ok_or(ObjectError::Missing(id))?;
+        if header.size() > limit {
+            return Err(ObjectError::TooLarge(id, header.size(), limit));
+        }
+        let mut object = self.repository.find_object(id).map_err(|_| ObjectError::Broken(id))?;
+        let data = std::mem::take(&mut object.data);
+        // A loose object may hold something else than its name says; a name is only a promise.
+        let named =
+            gix::objs::compute_hash(id.kind(), object.kind, &data).map_err(|_| ObjectError::Broken(id))?;
+        if named != id {
+            return Err(ObjectError::Broken(id));
+        }
+        Ok((object.kind, data))
+    }
+
+    /// A commit.
+    pub fn commit(&self, id: ObjectId) -> Result<CommitText, ObjectError> {
+        let (kind, data) = self.read(id, COMMIT_MAX)?;
+        if kind != gix::object::Kind::Commit {
+            return Err(ObjectError::Broken(id));
+        }
+        let commit =
+            gix::objs::CommitRef::from_bytes(&data, id.kind()).map_err(|_| ObjectError::Broken(id))?;
+        let (author, author_time) = match commit.author() {
+            Ok(author) => {
+                let name = String::from_utf8_lossy(author.name).trim().to_owned();
+                let mail = String::from_utf8_lossy(author.email).trim().to_owned();
+                (format!("{name} <{mail}>"), author.seconds())
+            }
+            Err(_) => (String::from_utf8_lossy(commit.author).into_owned(), 0),
+        };
+        let time = commit.committer().map(|committer| committer.seconds()).unwrap_or(author_time);
+        let message = String::from_utf8_lossy(commit.message);
+        let message = message.lines().next().unwrap_or("").chars().take(500).collect();
+        Ok(CommitText {
+            tree: commit.tree(),
+            parents: commit.parents().collect(),
+            time,
+            author_time,
+            author,
+            message,
+        })
+    }
+
+    /// The entries of a tree.
+    pub fn tree(&self, id: ObjectId) -> Result<Vec<TreeEntry>, ObjectError> {
+        let (kind, data) = self.read(id, TREE_MAX)?;
+        if kind != gix::object::Kind::Tree {
+            return Err(ObjectError::Broken(id));
+        }
+        let mut entries = Vec::new();
+        for entry in gix::objs::TreeRefIter::from_bytes(&data, id.kind()) {
+            let entry = entry.map_err(|_| ObjectError::Broken(id))?;
+            entries.push(TreeEntry {
+                name: String::from_utf8_lossy(entry.filename).into_owned(),
+                is_tree: entry.mode.is_tree(),
+                is_file: entry.mode.is_blob(),
+                id: entry.oid.to_owned(),
+            });
+        }
+        Ok(entries)
+    }
+
+    /// The contents of a file.
+    pub fn blob(&self, id: ObjectId) -> Result<Vec<u8>, ObjectError> {
+        let (kind, data) = self.read(id, BLOB_MAX)?;
+        if kind == gix::object::Kind::Blob { Ok(data) } else { Err(ObjectError::Broken(id)) }
+    }
+
+    /// The commit behind an object: itself, or what a chain of tags leads to.
+    pub fn peel(&self, mut id: ObjectId) -> Result<Option<ObjectId>, ObjectError> {
+        for _ in 0..16 {
+            let (kind, data) = self.read(id, COMMIT_MAX.max(TREE_MAX)).or_else(|error| match error {
+                ObjectError::TooLarge(..) => Ok((gix::object::Kind::Blob, Vec::new())),
+                other => Err(other),
+            })?;
+            match kind {
+                gix::object::Kind::Commit => return Ok(Some(id)),
+                gix::object::Kind::Tag => {
+                    id = gix::objs::TagRefIter::from_bytes(&data, id.kind())
+                        .target_id()
+                        .map_err(|_| ObjectError::Broken(id))?;
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// A file by its path in a tree.
+    pub fn file(&self, tree: ObjectId, path: &str) -> Option<ObjectId> {
+        let mut id = tree;
+        let mut parts = path.split('/').peekable();
+        for _ in 0..64 {
+            let part = parts.next()?;
+            let entry = self.tree(id).ok()?.into_iter().find(|entry| entry.name == part)?;
+            match parts.peek() {
+                Some(_) if entry.is_tree => id = entry.id,
+                None if entry.is_file => return Some(entry.id),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// All references that name an object, loose before packed, without symbolic ones.
+    pub fn references(&self) -> (Vec<Reference>, Vec<String>) {
+        let mut problems = Vec::new();
+        let mut found: HashMap<String, ObjectId> = HashMap::new();
+        if let Ok(text) = self.text("packed-refs") {
+            for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
+                if let Some((id, name)) = line.split_once(' ')
+                    && let Ok(id) = ObjectId::from_hex(id.as_bytes())
+                {
+                    found.insert(name.trim().to_owned(), id);
+                }
+            }
+        }
+        let root = self.git.join("refs");
+        let mut open = vec![root];
+        while let Some(folder) = open.pop() {
+            let Ok(entries) = fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    open.push(path);
+                    continue;
+                }
+                let Some(name) = path.strip_prefix(&self.git).ok().and_then(Path::to_str).map(str::to_owned)
+                else {
+                    continue;
+                };
+                if name.ends_with(".lock") {
+                    continue;
+                }
+                let text = crate::source::read_file(&path, 4_096).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text).trim().to_owned();
+                if text.starts_with("ref:") {
+                    continue;
+                }
+                match ObjectId::from_hex(text.as_bytes()) {
+                    Ok(id) => {
+                        found.insert(name, id);
+                    }
+                    Err(_) => problems.push(format!(
+                        "reference `{}` names no object",
+                        crate::text::escape(&name, crate::text::Lines::One)
+                    )),
+                }
+            }
+        }
+        let mut references: Vec<Reference> =
+            found.into_iter().map(|(name, id)| Reference { name, id }).collect();
+        references.sort_by(|a, b| a.name.cmp(&b.name));
+        (references, problems)
+    }
+
+    /// What a symbolic reference points to: `HEAD`, `refs/remotes/origin/HEAD`.
+    pub fn symbolic(&self, name: &str) -> Option<String> {
+        self.text(name).ok()?.trim().strip_prefix("ref:").map(|target| target.trim().to_owned())
+    }
+
+    /// The id in a detached `HEAD`.
+    pub fn detached_head(&self) -> Option<ObjectId> {
+        ObjectId::from_hex(self.text("HEAD").ok()?.trim().as_bytes()).ok()
+    }
+
+    /// Objects that reflogs name, with the reference of each; a stash keeps its older entries only there.
+    pub fn reflog_entries(&self) -> Vec<Reference> {
+        let logs = self.git.join("logs");
+        let mut entries = Vec::new();
+        let mut open = vec![logs.clone()];
+        while let Some(folder) = open.pop() {
+            let Ok(listing) = fs::read_dir(&folder) else { continue };
+            for entry in listing.flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    open.push(path);
+                    continue;
+                }
+                let Some(name) = path.strip_prefix(&logs).ok().and_then(Path::to_str).map(str::to_owned)
+                else {
+                    continue;
+                };
+                let text = crate::source::read_file(&path, TEXT_MAX).unwrap_or_default();
+                for line in String::from_utf8_lossy(&text).lines() {
+                    for id in line.split(' ').take(2).filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok())
+                    {
+                        if !id.is_null() {
+                            entries.push(Reference { name: name.clone(), id });
+                        }
+                    }
+                }
+            }
+        }
+        entries.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        entries.dedup_by(|a, b| a.name == b.name && a.id == b.id);
+        entries
+    }
+
+    /// Whether history was cut off when it was fetched.
+    pub fn is_shallow(&self) -> bool {
+        self.text("shallow").is_ok_and(|text| !text.trim().is_empty())
+    }
+
+    /// Whether grafts or replacements pretend another history. They are ignored.
+    pub fn pretends(&self) -> bool {
+        self.text("info/grafts").is_ok_and(|text| !text.trim().is_empty())
+            || fs::read_dir(self.git.join("refs/replace")).is_ok_and(|mut entries| entries.next().is_some())
+            || self.text("packed-refs").is_ok_and(|text| text.contains(" refs/replace/"))
+    }
+
+    /// `host/owner/name` of a remote, in lower case and without credentials.
+    pub fn identity(&self) -> Option<String> {
+        let text = self.text("config").ok()?;
+        let mut remotes: Vec<(String, String)> = Vec::new();
+        let mut section = String::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix("[remote \"").and_then(|rest| rest.split('"').next()) {
+                section = name.to_owned();
+            } else if line.starts_with('[') {
+                section.clear();
+            } else if let Some((key, value)) = line.split_once('=')
+                && key.trim().eq_ignore_ascii_case("url")
+                && !section.is_empty()
+            {
+                remotes.push((section.clone(), value.trim().trim_matches('"').to_owned()));
+            }
+        }
+        let chosen = remotes.iter().find(|(name, _)| name == "origin").or_else(|| remotes.first())?;
+        identity_of(&chosen.1)
+    }
+
+    /// Names of the remotes whose branches are this repository's own: `origin`, or the only one there is.
+    pub fn own_remote(&self) -> String {
+        let text = self.text("config").unwrap_or_default();
+        let names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("[remote \"")?.split('"').next())
+            .collect();
+        match names.as_slice() {
+            [only] => (*only).to_owned(),
+            _ => "origin".to_owned(),
+        }
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        let bytes = crate::source::read_file(&self.git.join(name), TEXT_MAX)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// `host/owner/name` out of a remote's URL (https, ssh, scp-like); `None` for paths.
+pub fn identity_of(url: &str) -> Option<String> {
+    let rest = match url.split_once("://") {
+        Some(("file", _)) => return None,
+        Some((_, rest)) => rest.to_owned(),
+        None => {
+            let (host, path) = url.split_once(':')?;
+            if host.contains('/') || host.len() < 3 {
+                return None;
+            }
+            format!("{host}/{path}")
+        }
+    };
+    let (authority, path) = rest.split_once('/')?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    let path = path.trim_matches('/').trim_end_matches(".git");
+    let plain = path.split(['?', '#']).next()?;
+    (!host.is_empty() && plain.contains('/')).then(|| format!("{host}/{plain}").to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_carry_no_credentials() {
+        for (url, identity) in [
+            ("https://user:token@GitHub.com/Owner/Name.git", Some("github.com/owner/name")),
+            ("git@github.com:owner/name.git", Some("github.com/owner/name")),
+            ("ssh://git@github.com:22/owner/name", Some("github.com/owner/name")),
+            ("/srv/git/name.git", None),
+            ("file:///srv/git/name.git", None),
+            ("../name.git", None),
+        ] {
+            assert_eq!(identity_of(url).as_deref(), identity, "{url}");
+        }
+    }
+}

