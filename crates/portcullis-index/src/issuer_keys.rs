@@ -375,6 +375,42 @@ mod tests {
         assert!(!knows(&keys, &server, "one", NOW).await);
     }
 
+    #[tokio::test]
+    async fn an_issuer_with_an_authority_of_its_own_needs_its_root() {
+        use hyper_util::rt::{TokioExecutor, TokioIo};
+        use hyper_util::service::TowerToHyperService;
+
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (ours, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (leaf, leaf_key) = crate::tls::self_signed(ours.path(), "localhost").unwrap();
+        crate::tls::self_signed(others.path(), "localhost").unwrap();
+        let acceptor = crate::tls::acceptor(&leaf, &leaf_key).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let discovery = json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") }).to_string();
+        let keys = json!({ "keys": [key("one")] }).to_string();
+        let router = Router::new()
+            .route("/.well-known/openid-configuration", get(async move || discovery))
+            .route("/jwks", get(async move || keys));
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // A client that does not know the authority breaks off here.
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let service = TowerToHyperService::new(router.clone());
+                tokio::spawn(async move {
+                    let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        for (root, known) in [(Some(ours.path()), true), (Some(others.path()), false), (None, false)] {
+            let ca = root.map(|folder| folder.join("ca.pem"));
+            let keys = IssuerKeys::new(&[IssuerSetting { provider: "github".into(), url: url.clone(), ca }]);
+            assert_eq!(keys.find(&url).unwrap().key("one", NOW).await.is_some(), known, "{root:?}");
+        }
+        server.abort();
+    }
+
     #[test]
     fn issuers_are_found_by_their_exact_text() {
         let keys = IssuerKeys::new(&[]);
