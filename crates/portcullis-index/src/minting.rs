@@ -20,7 +20,7 @@ use crate::clock::{Instant, SECOND};
 use crate::history::{Actor, Event, Origin, record};
 use crate::ids::{AccountId, PendingPublisherId, ProjectId, PublisherId, TokenId};
 use crate::project::{self, ProjectError, ProjectName};
-use crate::publisher::{self, PENDING_LIFETIME_S, label};
+use crate::publisher::{self, Change, PENDING_LIFETIME_S, Told, label};
 use crate::server_key::ServerKeyError;
 use crate::store::accounts::{self, AccountState};
 use crate::store::mint_gates::{self, Gate, GateState};
@@ -269,7 +269,11 @@ impl Exchange<'_> {
             details.insert("submitted_by".to_owned(), json!("OpenID created token"));
             details.insert("reified_from_pending_publisher".to_owned(), json!(true));
         }
-        record(tx, self.now, event).await?;
+        let event_id = record(tx, self.now, event).await?;
+        let by = "its first job";
+        let told =
+            Told { change: Change::Reified, project: &project, configured: &configured, by, event: event_id };
+        told.to_members(tx, self.app).await?;
         Ok(())
     }
 

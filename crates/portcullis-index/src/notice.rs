@@ -95,7 +95,7 @@ fn done(action: &PlannedAction, change: &Change<'_>) -> Done {
 }
 
 /// Text from elsewhere, on one line, with nothing in it that a mail program would make a link of.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     visible(text, 500).replace("://", "[:]//")
 }
 
@@ -184,8 +184,14 @@ pub async fn enqueue(tx: &mut Tx, app: &App, case: CaseId, change: Change<'_>) -
         let told: Vec<&PlannedAction> = actions.iter().copied().chain(gates).collect();
         let (subject, body) =
             write(app, case, &account.name, &change, &told, found(&exposures, &repositories));
-        let draft =
-            Draft { case, account: account.id, kind: change.kind(), key: change.key(), subject, body };
+        let draft = Draft {
+            case: Some(case),
+            account: account.id,
+            kind: change.kind(),
+            key: change.key(),
+            subject,
+            body,
+        };
         put_out(tx, app, &draft).await?;
     }
     Ok(())
@@ -225,12 +231,41 @@ fn write(
 
 /// A notice before it is known where it goes.
 struct Draft {
-    case: CaseId,
+    case: Option<CaseId>,
     account: AccountId,
     kind: &'static str,
     key: String,
     subject: String,
     body: String,
+}
+
+/// A message that belongs to no case.
+pub(crate) struct Letter {
+    /// What it tells of.
+    pub(crate) kind: &'static str,
+    /// What must not be told twice.
+    pub(crate) key: String,
+    /// One line.
+    pub(crate) subject: String,
+    /// Plain text.
+    pub(crate) body: String,
+}
+
+/// Writes to an account. Where no mail is configured nobody has to know: it is no matter for the desk.
+///
+/// # Errors
+/// Where the database refuses.
+pub(crate) async fn write_to(
+    tx: &mut Tx,
+    app: &App,
+    account: AccountId,
+    letter: Letter,
+) -> store::Result<()> {
+    if app.settings.mail.is_none() {
+        return Ok(());
+    }
+    let Letter { kind, key, subject, body } = letter;
+    put_out(tx, app, &Draft { case: None, account, kind, key, subject, body }).await
 }
 
 async fn put_out(tx: &mut Tx, app: &App, draft: &Draft) -> store::Result<()> {
@@ -241,11 +276,14 @@ async fn put_out(tx: &mut Tx, app: &App, draft: &Draft) -> store::Result<()> {
     for (number, recipient) in recipients.into_iter().enumerate() {
         let notice = Notice {
             id: NoticeId::new(),
-            case_id: Some(draft.case),
+            case_id: draft.case,
             account_id: Some(draft.account),
             kind: draft.kind.to_owned(),
             channel: if reachable { NoticeChannel::Mail } else { NoticeChannel::None },
-            dedupe_key: format!("{}:{}:{}:{}:{number}", draft.kind, draft.case, draft.account, draft.key),
+            dedupe_key: match draft.case {
+                Some(case) => format!("{}:{case}:{}:{}:{number}", draft.kind, draft.account, draft.key),
+                None => format!("{}:{}:{}:{number}", draft.kind, draft.account, draft.key),
+            },
             recipient,
             subject: visible(&draft.subject, 200),
             body: draft.body.clone(),

@@ -21,7 +21,10 @@ use crate::store::publishers::{self, Publisher, PublisherState};
 use crate::store::tokens::{self, StateChange, TokenState};
 use crate::store::{StoreError, Tx};
 
+mod mail;
 mod owner_lookup;
+
+pub(crate) use mail::{Change, Told};
 
 /// How long a pending publisher waits for its first job, in seconds: 30 days, as with PyPI.
 pub const PENDING_LIFETIME_S: i64 = 30 * 86_400;
@@ -279,7 +282,10 @@ async fn register(
     }
     let mut event = event("project:oidc:publisher-added", actor, configured, id, origin);
     event.project = Some(project.id);
-    record(&mut tx, now, event).await?;
+    let by = event.actor.label();
+    let event_id = record(&mut tx, now, event).await?;
+    let told = Told { change: Change::Added, project: &project, configured, by: &by, event: event_id };
+    told.to_members(&mut tx, app).await?;
     tx.commit().await?;
     app.committed();
     Ok(id)
@@ -335,7 +341,11 @@ pub async fn remove(
     }
     let mut event = event("project:oidc:publisher-removed", owner.actor(), &configured, id, Some(origin));
     event.project = Some(project.id);
-    record(&mut tx, now, event).await?;
+    let by = event.actor.label();
+    let event_id = record(&mut tx, now, event).await?;
+    let change = Change::Removed;
+    let told = Told { change, project: &project, configured: &configured, by: &by, event: event_id };
+    told.to_members(&mut tx, app).await?;
     tx.commit().await?;
     app.committed();
     Ok(())

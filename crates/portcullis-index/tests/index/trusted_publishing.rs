@@ -728,6 +728,41 @@ async fn an_issuer_that_cannot_be_asked_is_an_invalid_token_and_no_failure_of_ou
     }
 }
 
+#[tokio::test]
+async fn everybody_in_a_project_is_told_who_may_publish_it() {
+    let issuer = CiIssuer::start().await;
+    let mail = "[mail]\nsmtp = \"smtp://127.0.0.1:2525\"\nfrom = \"security@packages.example\"\n";
+    for stage in stages_with(&format!("{}{mail}", issuer.settings())).await {
+        let (mara, widget, _) = published(&stage, &issuer).await;
+        assert_count(&stage, count(&stage, "notices WHERE state = 'no-channel'").await, 1, "no address yet");
+        let mut tx = stage.app.store.write().await.unwrap();
+        let now = stage.clock.now();
+        accounts::insert_email(&mut tx, mara.id, "mara@example.org", true, Some(now), now).await.unwrap();
+        tx.commit().await.unwrap();
+        let further = form(&issuer, &[("workflow", "docs.yml")]);
+        publisher::add_by_operator(&stage.app, &widget, &further).await.unwrap();
+        let body = stage.look("SELECT body FROM notices WHERE recipient = 'mara@example.org'").await;
+        for part in
+            ["Hello mara", "project:    Widget", "github.com/octo/widget docs.yml", "by:         operator"]
+        {
+            assert!(body.contains(part), "{part}: {body}");
+        }
+        publisher::add_pending_by_operator(
+            &stage.app,
+            &mara,
+            "Gadget",
+            &form(&issuer, &[("workflow", "g.yml")]),
+        )
+        .await
+        .unwrap();
+        let path = "octo/widget/.github/workflows/g.yml@refs/tags/v1.0";
+        let token = issuer.sign(&claims(&stage, &issuer, "j-1", &[("job_workflow_ref", json!(path))]));
+        assert_eq!(exchange(&stage, &token).await.status, StatusCode::OK);
+        let reified = "notices WHERE kind = 'pending-trusted-publisher-reified' AND state = 'waiting'";
+        assert_count(&stage, count(&stage, reified).await, 1, "told of the project");
+    }
+}
+
 async fn burn(stage: &Stage, token: &str) -> Answer {
     stage.post_json("/_/oidc/burn-token", None, &json!({ "token": token })).await
 }
