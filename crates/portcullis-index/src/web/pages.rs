@@ -16,10 +16,13 @@ use crate::store::StoreError;
 use crate::web::error::Problem;
 
 pub mod account;
+pub mod case;
+pub mod desk;
 pub mod escape;
 pub mod first_administrator;
 pub mod home;
 pub mod look;
+pub mod report;
 pub mod second_factor;
 pub mod sign_in;
 
@@ -31,6 +34,9 @@ pub(super) fn routes() -> Router<App> {
         .merge(second_factor::routes())
         .merge(first_administrator::routes())
         .merge(account::routes())
+        .merge(report::routes())
+        .merge(desk::routes())
+        .merge(case::routes())
         .route(look::STYLE_PATH, get(look::style))
         .route(look::ICON_PATH, get(look::icon))
 }
@@ -110,7 +116,7 @@ pub(crate) fn see_other(to: &str) -> Response {
 #[derive(Debug)]
 pub enum PageError {
     /// There is no such thing.
-    NotFound(&'static str),
+    NotFound(String),
     /// Signing in comes first, and then this page.
     SignInFirst {
         /// The path that was asked for.
@@ -136,6 +142,12 @@ pub enum PageError {
     TooManyAttempts(Instant, i64),
     /// A failure of our own.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl PageError {
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::NotFound(what.to_owned())
+    }
 }
 
 impl From<StoreError> for PageError {
@@ -212,7 +224,7 @@ impl IntoResponse for PageError {
             Self::NotFound(what) => (
                 StatusCode::NOT_FOUND,
                 "Not found",
-                sentence(what),
+                sentence(&what),
                 "Check the address, or search from the start page.",
             ),
             Self::Forbidden(why) => (
@@ -298,7 +310,7 @@ pub(super) async fn nothing_here(request: Request) -> Response {
         .and_then(|value| value.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     if for_people {
-        PageError::NotFound("there is no such page").into_response()
+        PageError::not_found("there is no such page").into_response()
     } else {
         Problem::not_found("There is nothing at this address.").into_response()
     }

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::account::session::{self, HalfSignedIn, SignedIn, Visitor};
 use crate::app::App;
 use crate::authority::{Owner, Requester, Responder};
+use crate::project::ProjectName;
 use crate::store::projects;
 use crate::web::pages::PageError;
 
@@ -130,11 +131,12 @@ impl FromRequestParts<App> for OfProject {
         let signed_in = SignedIn::from_request_parts(parts, app).await?;
         let Path(path) = Path::<HashMap<String, String>>::from_request_parts(parts, app)
             .await
-            .map_err(|_| PageError::NotFound("no such project"))?;
-        let name = path.get("project").map(String::as_str).unwrap_or_default();
+            .map_err(|_| PageError::not_found("no such project"))?;
+        let unknown = || PageError::not_found("there is no such project");
+        let name =
+            path.get("project").and_then(|name| name.parse::<ProjectName>().ok()).ok_or_else(unknown)?;
         let mut tx = app.store.read().await?;
-        let project = projects::by_name(&mut tx, name).await?;
-        let project = project.ok_or(PageError::NotFound("no such project"))?;
+        let project = projects::by_name(&mut tx, &name.normalised()).await?.ok_or_else(unknown)?;
         let owner = Requester::of_session(signed_in.account().clone()).owner(&mut tx, &project).await?;
         Ok(Self { signed_in, owner })
     }
@@ -223,6 +225,11 @@ impl Fields {
     #[must_use]
     pub fn secret(&self, name: &str) -> SecretString {
         SecretString::from(self.untrimmed(name))
+    }
+
+    /// Every field with its value, trimmed.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.trim()))
     }
 
     /// All values of a field that may stand more than once.

@@ -4,6 +4,7 @@
 
 mod ci_issuer;
 mod history;
+mod pages;
 mod store;
 mod support;
 mod trusted_publishing;
