@@ -3,6 +3,8 @@
 //! [`Requester`] comes from a session or a management token; [`Responder`], [`Administrator`] and [`Owner`] from a requester. A function
 //! that needs a right takes the value, so that a forgotten check does not compile.
 
+pub mod uploader;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 

@@ -4,6 +4,7 @@
 //! stands only in `store/`. See ARCHITECTURE.md for the invariants.
 
 pub mod account;
+pub mod api_token;
 pub mod app;
 pub mod authority;
 pub mod blobs;

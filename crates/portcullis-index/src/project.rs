@@ -60,15 +60,13 @@ impl ProjectName {
     /// Lower case, every run of separators one hyphen (PEP 503): what names one project.
     #[must_use]
     pub fn normalised(&self) -> String {
-        let mut normalised = String::with_capacity(self.0.len());
-        for character in self.0.chars() {
-            match character {
-                '.' | '_' | '-' if normalised.ends_with('-') => {}
-                '.' | '_' | '-' => normalised.push('-'),
-                _ => normalised.push(character.to_ascii_lowercase()),
-            }
-        }
-        normalised
+        normalise(&self.0)
+    }
+
+    /// As file names spell it: the normalised name with `_`.
+    #[must_use]
+    pub fn in_file_names(&self) -> String {
+        self.normalised().replace('-', "_")
     }
 
     /// What looks the same: no separators, `l` and `i` as `1`, `o` as `0`. Two projects may not share it.
@@ -84,6 +82,20 @@ impl ProjectName {
             })
             .collect()
     }
+}
+
+/// The normalised form of any text (PEP 503): lower case, every run of separators one hyphen.
+#[must_use]
+pub fn normalise(text: &str) -> String {
+    let mut normalised = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '.' | '_' | '-' if normalised.ends_with('-') => {}
+            '.' | '_' | '-' => normalised.push('-'),
+            _ => normalised.push(character.to_ascii_lowercase()),
+        }
+    }
+    normalised
 }
 
 /// Why a project can't be created. The texts are PyPI's, without the address of its help page.
