@@ -3,6 +3,7 @@
 //! [`Requester`] comes from a session or a management token; [`Responder`], [`Administrator`] and [`Owner`] from a requester. A function
 //! that needs a right takes the value, so that a forgotten check does not compile.
 
+pub mod reader;
 pub mod uploader;
 
 use secrecy::{ExposeSecret, SecretString};

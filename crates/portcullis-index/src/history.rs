@@ -338,14 +338,15 @@ fn signature_holds(public_key: &str, message: &str, signature: &str) -> bool {
     UnparsedPublicKey::new(&ED25519, public_key).verify(message.as_bytes(), &signature).is_ok()
 }
 
-/// How long a sealer keeps its lease without renewing it, in seconds. Another node takes over after that.
-const SEALER_LEASE_SECONDS: i64 = 10;
+/// How long a server's sealer keeps its lease without renewing it, in seconds. Another node takes over after that.
+pub const SEALER_LEASE_SECONDS: i64 = 10;
 
 /// Most events that one batch seals: bounds the transaction.
 const BATCH_LIMIT: i64 = 2_000;
 
 /// Seals one batch: positions, chain, serials and a signed checkpoint, in one transaction fenced by the sealer's lease.
-/// Returns the checkpoint, or none where there was nothing to seal or another node seals.
+/// Returns the checkpoint, or none where there was nothing to seal or another node seals. The lease is kept for `lease_seconds`:
+/// none for a command that seals once and goes.
 ///
 /// # Errors
 /// Where the database refuses or the last sealed row is unreadable.
@@ -353,10 +354,11 @@ pub async fn seal(
     store: &Store,
     signer: &Signer,
     holder: &str,
+    lease_seconds: i64,
     now: Instant,
 ) -> Result<Option<Checkpoint>, HistoryError> {
     let mut tx = store.write().await?;
-    let until = now.plus_seconds(SEALER_LEASE_SECONDS);
+    let until = now.plus_seconds(lease_seconds);
     if leases::hold(&mut tx, "sealer", holder, until, now).await?.is_none() {
         return Ok(None);
     }

@@ -22,7 +22,8 @@ pub mod session;
 pub fn router(app: App) -> Router {
     let body_limit = usize::try_from(app.settings.limits.body).unwrap_or(usize::MAX);
     // What pip, twine, uv and the others speak, where PyPI has it.
-    let clients = Router::new().merge(api::oidc::routes());
+    let clients =
+        Router::new().merge(api::simple::routes()).merge(api::legacy::routes()).merge(api::oidc::routes());
     // `/api/v1`: the management API.
     let management = Router::new()
         .merge(api::publishers::routes())

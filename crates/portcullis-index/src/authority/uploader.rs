@@ -156,7 +156,7 @@ fn help(app: &App) -> String {
 }
 
 /// The token inside an `Authorization` header: Basic with the user `__token__`, or the schemes `token` and `Bearer`.
-fn presented_text(value: Option<&HeaderValue>, help: &str) -> Result<Zeroizing<String>, Refused> {
+pub(super) fn presented_text(value: Option<&HeaderValue>, help: &str) -> Result<Zeroizing<String>, Refused> {
     use base64::Engine;
     let none = || Refused::NoIdentity { help: help.to_owned() };
     let text = value.and_then(|value| value.to_str().ok()).ok_or_else(none)?;

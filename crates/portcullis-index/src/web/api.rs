@@ -2,7 +2,10 @@
 
 pub mod cases;
 pub mod health;
+pub mod legacy;
+mod negotiate;
 pub mod notices;
 pub mod oidc;
 pub mod publishers;
 pub mod reports;
+pub mod simple;

@@ -179,8 +179,8 @@ async fn only_one_of_two_nodes_seals_and_every_event_gets_one_position() {
         }
         let app = &stage.app;
         let (one, two) = tokio::join!(
-            history::seal(&app.store, &app.checkpoint_signer, "one", app.now()),
-            history::seal(&app.store, &app.checkpoint_signer, "two", app.now()),
+            history::seal(&app.store, &app.checkpoint_signer, "one", 10, app.now()),
+            history::seal(&app.store, &app.checkpoint_signer, "two", 10, app.now()),
         );
         assert_eq!(u8::from(one.unwrap().is_some()) + u8::from(two.unwrap().is_some()), 1);
         let found = verify(&stage, None).await;
