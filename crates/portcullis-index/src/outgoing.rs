@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use crate::settings::is_loopback;
@@ -75,6 +76,19 @@ pub enum OutgoingError {
 /// # Errors
 /// [`OutgoingError`] names the host, never the whole address: a path can hold a secret.
 pub async fn get(url: &Url, source: Source<'_>, limit: usize) -> Result<Vec<u8>, OutgoingError> {
+    get_as(url, source, limit, None).await
+}
+
+/// As [`get`], naming ourselves with a bearer token where the operator gave one for this address.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_as(
+    url: &Url,
+    source: Source<'_>,
+    limit: usize,
+    token: Option<&SecretString>,
+) -> Result<Vec<u8>, OutgoingError> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let client = client(url, source, &host)?;
     let failed = |error: reqwest::Error| OutgoingError::Connection {
@@ -82,9 +96,11 @@ pub async fn get(url: &Url, source: Source<'_>, limit: usize) -> Result<Vec<u8>,
         timed_out: error.is_timeout(),
         cause: causes(&error),
     };
-    let mut answer = client
-        .get(url.clone())
-        .header(reqwest::header::ACCEPT, "application/json")
+    let mut request = client.get(url.clone()).header(reqwest::header::ACCEPT, "application/json");
+    if let Some(token) = token {
+        request = request.bearer_auth(token.expose_secret());
+    }
+    let mut answer = request
         .send()
         .await
         .map_err(failed)?;

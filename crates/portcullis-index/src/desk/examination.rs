@@ -407,12 +407,17 @@ fn is_malicious_run(run: &Run, path: &str, commits: &BTreeSet<String>, versions:
     commits.contains(&run.commit) || (run.path == path && blob_is_malicious)
 }
 
+/// How long it may take from making a commit to pushing it, in seconds: within this the push is the better witness.
+const COMMIT_TO_PUSH_SECONDS: i64 = 3_600;
+
 /// The pusher chooses a commit's time: it may move the beginning back, and never forward past what was observed.
-fn beginning(exposure: &FoundExposure, observed: Option<i64>, seen_at: Instant) -> (Instant, Basis) {
-    let observed = (observed.map_or(seen_at, Instant), Basis::Observed);
-    match exposure.introduced.as_ref().and_then(super::scan_document::Change::at) {
-        Some(claimed) => observed.min_by_time((claimed, Basis::Claimed)),
-        None => observed,
+fn beginning(exposure: &FoundExposure, pushed: Option<i64>, seen_at: Instant) -> (Instant, Basis) {
+    let observed = (pushed.map_or(seen_at, Instant), Basis::Observed);
+    let claimed = exposure.introduced.as_ref().and_then(super::scan_document::Change::at);
+    match (claimed, pushed) {
+        (Some(claimed), Some(_)) if claimed.plus_seconds(COMMIT_TO_PUSH_SECONDS) >= observed.0 => observed,
+        (Some(claimed), _) => observed.min_by_time((claimed, Basis::Claimed)),
+        (None, _) => observed,
     }
 }
 

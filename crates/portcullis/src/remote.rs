@@ -1,0 +1,532 @@
+//! The code forge, for the desk: fetches a repository with a child `git` that can do nothing else, scans it, and asks the
+//! forge's API who pushed what and which workflows ran.
+//!
+//! Only the forge that the operator configured is asked. What is fetched is hostile: it lies in a folder that vanishes, no
+//! hook, filter, submodule or configuration of it is ever looked at, and nothing of it is run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use portcullis_index::clock::Instant;
+use portcullis_index::desk::forge::{Forge, ForgeError, Look, Push, Run, Runs, Sight};
+use portcullis_index::desk::scan_document::is_object_id;
+use portcullis_index::desk::subject::RepositoryName;
+use portcullis_index::outgoing::{self, OutgoingError, Source};
+use portcullis_index::settings::{Settings, is_loopback};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use url::Url;
+
+/// The name of the forge that is known so far.
+const HOST: &str = "github.com";
+
+/// How long one look may take altogether.
+const LOOK_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long one `git` may take.
+const GIT_LIMIT: Duration = Duration::from_secs(120);
+
+/// How many bytes a fetched repository may have on disk.
+const SIZE_LIMIT: u64 = 1 << 30;
+
+/// How often the size of what is being fetched is looked at.
+const SIZE_PAUSE: Duration = Duration::from_millis(200);
+
+/// How many commits are fetched one by one, beside branches and tags.
+const COMMIT_LIMIT: usize = 60;
+
+/// How many commits of one push are listed.
+const PUSH_COMMIT_LIMIT: usize = 1_000;
+
+/// Most bytes of one answer of the forge's API.
+const ANSWER_LIMIT: usize = 8 << 20;
+
+/// How many pages of runs are asked for, 100 runs each.
+const RUN_PAGE_LIMIT: usize = 5;
+
+/// How much of what `git` complains of is kept, in bytes.
+const COMPLAINT_LIMIT: usize = 2_000;
+
+/// How much `git` may print, in bytes.
+const OUTPUT_LIMIT: usize = 8 << 20;
+
+/// GitHub, or what the operator put in its place.
+pub(crate) struct Remote {
+    api: Url,
+    git: Url,
+    token: Option<SecretString>,
+}
+
+impl Remote {
+    /// With the operator's settings.
+    ///
+    /// # Errors
+    /// Where the file with the API's token can't be read.
+    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        use anyhow::Context;
+        let token = settings.github_token_file.as_deref().map(|path| {
+            std::fs::read_to_string(path)
+                .map(|text| SecretString::from(text.trim().to_owned()))
+                .with_context(|| format!("reading the token of the forge's API from {}", path.display()))
+        });
+        Ok(Self {
+            api: settings.github_api.clone(),
+            git: settings.github_git.clone(),
+            token: token.transpose()?,
+        })
+    }
+}
+
+#[async_trait]
+impl Forge for Remote {
+    async fn look(&self, look: &Look) -> Result<Sight, ForgeError> {
+        let name = &look.repository;
+        if name.host() != HOST {
+            return Err(ForgeError::Impossible(format!(
+                "{name} can't be fetched: of all forges only {HOST} is configured"
+            )));
+        }
+        tokio::time::timeout(LOOK_LIMIT, self.look_within(look)).await.unwrap_or_else(|_| {
+            Err(ForgeError::Failed(format!("looking at {name} took longer than {} s", LOOK_LIMIT.as_secs())))
+        })
+    }
+}
+
+impl Remote {
+    async fn look_within(&self, look: &Look) -> Result<Sight, ForgeError> {
+        let name = &look.repository;
+        let mut problems = Vec::new();
+        let about: Option<About> = self.known(name, "", &mut problems).await;
+        let mut pushes = self.pushes(name, &mut problems).await;
+        let mut runs = self.runs(name, &mut problems).await;
+
+        let folder = tempfile::tempdir()
+            .map_err(|error| ForgeError::Failed(format!("no temporary folder to fetch into: {error}")))?;
+        let clone = Clone::new(folder.path(), self.clone_url(name)?);
+        clone.fetch_all().await.map_err(|error| ForgeError::Failed(format!("fetching {name}: {error}")))?;
+        if let Some(branch) = about.and_then(|about| about.default_branch) {
+            // Which branch's schedule and issue workflows run. Without it the scanner takes what HEAD says.
+            let _ = clone.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")], b"").await;
+        }
+        let heads = Heads::new(look, pushes.as_deref(), runs.as_ref());
+        problems.extend(clone.fetch_commits(&heads.all()).await?);
+        for push in pushes.iter_mut().flatten() {
+            push.commits = clone.commits_of(push).await?;
+        }
+        if let Some(runs) = &mut runs {
+            clone.name_blobs(runs).await?;
+        }
+        let document = scan(folder.path().to_owned(), name.to_string(), heads).await?;
+        Ok(Sight { document, pushes, runs, problems })
+    }
+
+    fn clone_url(&self, name: &RepositoryName) -> Result<Url, ForgeError> {
+        let base = self.git.as_str().trim_end_matches('/');
+        format!("{base}/{}/{}.git", name.owner(), name.name())
+            .parse()
+            .map_err(|error| ForgeError::Impossible(format!("{name} has no clone URL: {error}")))
+    }
+
+    /// What the API knows below a repository's address. What it does not tell is a gap, never a failure of the look.
+    async fn known<T: DeserializeOwned>(
+        &self,
+        name: &RepositoryName,
+        rest: &str,
+        problems: &mut Vec<String>,
+    ) -> Option<T> {
+        let base = self.api.as_str().trim_end_matches('/');
+        let url = format!("{base}/repos/{}/{}{rest}", name.owner(), name.name()).parse().ok()?;
+        let source = Source::Operator { root: None };
+        match outgoing::get_as(&url, source, ANSWER_LIMIT, self.token.as_ref()).await {
+            Ok(body) => match serde_json::from_slice(&body) {
+                Ok(answer) => Some(answer),
+                Err(error) => {
+                    problems.push(format!("the forge's answer about {name} can't be read: {error}"));
+                    None
+                }
+            },
+            Err(OutgoingError::Status { status: 404, .. }) => None,
+            Err(error) => {
+                problems.push(format!("asking the forge about {name}: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn pushes(&self, name: &RepositoryName, problems: &mut Vec<String>) -> Option<Vec<Push>> {
+        let activity: Vec<Activity> = self.known(name, "/activity?per_page=100", problems).await?;
+        if activity.len() >= 100 {
+            problems.push(String::from("older pushes than the newest 100 are not known"));
+        }
+        let push = |activity: Activity| {
+            let at = Instant::parse(&activity.timestamp)?.0;
+            let own = activity.name.starts_with("refs/heads/") || activity.name.starts_with("refs/tags/");
+            let known = is_object_id(&activity.before) && is_object_id(&activity.after);
+            // `refs/pull/…` is anybody's.
+            (own && known).then(|| Push {
+                name: activity.name,
+                before: activity.before.to_ascii_lowercase(),
+                after: activity.after.to_ascii_lowercase(),
+                at,
+                commits: Vec::new(),
+            })
+        };
+        Some(activity.into_iter().filter_map(push).collect())
+    }
+
+    async fn runs(&self, name: &RepositoryName, problems: &mut Vec<String>) -> Option<Runs> {
+        let mut found: BTreeMap<i64, Run> = BTreeMap::new();
+        let mut total = 0;
+        for page in 1..=RUN_PAGE_LIMIT {
+            let rest = format!("/actions/runs?per_page=100&page={page}");
+            let answer: RunPage = match self.known(name, &rest, problems).await {
+                Some(answer) => answer,
+                None if page == 1 => return None,
+                None => break,
+            };
+            total = answer.total_count;
+            let before = found.len();
+            found.extend(answer.workflow_runs.into_iter().filter_map(run).map(|run| (run.id, run)));
+            if found.len() >= total || found.len() == before {
+                break;
+            }
+        }
+        let list: Vec<Run> = found.into_values().collect();
+        let complete_since =
+            (list.len() < total).then(|| list.iter().map(|run| run.from).min().unwrap_or(i64::MAX));
+        Some(Runs { complete_since, list })
+    }
+}
+
+#[derive(Deserialize)]
+struct About {
+    #[serde(default)]
+    default_branch: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Activity {
+    #[serde(rename = "ref")]
+    name: String,
+    before: String,
+    after: String,
+    timestamp: String,
+}
+
+#[derive(Deserialize)]
+struct RunPage {
+    #[serde(default)]
+    total_count: usize,
+    workflow_runs: Vec<WorkflowRun>,
+}
+
+#[derive(Deserialize)]
+struct WorkflowRun {
+    id: i64,
+    head_sha: String,
+    #[serde(default)]
+    event: String,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    run_started_at: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    updated_at: Option<String>,
+}
+
+fn run(run: WorkflowRun) -> Option<Run> {
+    let time = |text: &Option<String>| text.as_deref().and_then(Instant::parse).map(|at| at.0);
+    let ended = run.status.as_deref() == Some("completed");
+    Some(Run {
+        id: run.id,
+        commit: Some(run.head_sha.to_ascii_lowercase()).filter(|id| is_object_id(id))?,
+        // `PATH@REF` where it is a reusable one.
+        path: run.path.split('@').next().unwrap_or_default().to_owned(),
+        event: run.event,
+        from: time(&run.run_started_at).or_else(|| time(&run.created_at))?,
+        until: time(&run.updated_at).filter(|_| ended),
+        workflow_blob: None,
+    })
+}
+
+/// The commits to have beside branches and tags.
+struct Heads {
+    /// Pushed to the repository itself, as the forge observed.
+    pushed: BTreeSet<String>,
+    /// Named by somebody.
+    cited: BTreeSet<String>,
+}
+
+impl Heads {
+    fn new(look: &Look, pushes: Option<&[Push]>, runs: Option<&Runs>) -> Self {
+        let zero = |id: &String| id.bytes().all(|byte| byte == b'0');
+        let pushes = pushes.unwrap_or_default().iter();
+        let mut pushed: BTreeSet<String> =
+            pushes.flat_map(|push| [push.after.clone(), push.before.clone()]).filter(|id| !zero(id)).collect();
+        // A run that a push started is of a commit that was pushed here; a pull request's is anybody's.
+        let runs = runs.map(|runs| runs.list.as_slice()).unwrap_or_default();
+        pushed.extend(runs.iter().filter(|run| run.event == "push").map(|run| run.commit.clone()));
+        let cited = look.cited.iter().filter(|id| is_object_id(id) && !pushed.contains(*id)).cloned().collect();
+        Self { pushed, cited }
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.cited.iter().chain(&self.pushed).cloned().collect()
+    }
+}
+
+async fn scan(folder: PathBuf, identity: String, heads: Heads) -> Result<String, ForgeError> {
+    let options = portcullis_scan::Options {
+        paths: vec![folder],
+        identity: Some(identity),
+        pushed_heads: heads.pushed.into_iter().collect(),
+        heads: heads.cited.into_iter().collect(),
+        jobs: 1,
+        ..portcullis_scan::Options::default()
+    };
+    let scanned = tokio::task::spawn_blocking(move || {
+        let mut report = portcullis_scan::scan(&options);
+        // The desk acts on theft, not on advice.
+        report.document.findings.retain(|finding| finding.verdict >= portcullis_scan::report::Verdict::Suspicious);
+        (report.paths_read > 0).then(|| serde_json::to_string(&report.document))
+    });
+    match scanned.await {
+        Ok(Some(Ok(document))) => Ok(document),
+        Ok(Some(Err(error))) => Err(ForgeError::Failed(format!("what the scan found can't be written: {error}"))),
+        Ok(None) => Err(ForgeError::Failed(String::from("nothing of what was fetched could be read"))),
+        Err(_) => Err(ForgeError::Failed(String::from("the scan met a fault of its own"))),
+    }
+}
+
+/// A bare repository in a folder that vanishes.
+struct Clone<'a> {
+    folder: &'a Path,
+    url: Url,
+}
+
+impl<'a> Clone<'a> {
+    fn new(folder: &'a Path, url: Url) -> Self {
+        Self { folder, url }
+    }
+
+    /// `git` with an environment of its own: no configuration of the machine or the user, no helper, no prompt, no hook, and
+    /// https only — or http where the operator configured loopback.
+    fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        command.env_clear().current_dir(self.folder).kill_on_drop(true);
+        for name in ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        if let Some(authorities) = std::env::var_os("SSL_CERT_FILE") {
+            command.env("GIT_SSL_CAINFO", authorities);
+        }
+        let empty = self.folder.join("no-such-home");
+        command.env("HOME", &empty).env("XDG_CONFIG_HOME", &empty).env("LC_ALL", "C");
+        for (name, value) in [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("GIT_ASKPASS", "/bin/false"),
+            ("GIT_NO_REPLACE_OBJECTS", "1"),
+            ("GIT_NO_LAZY_FETCH", "1"),
+            ("GIT_OPTIONAL_LOCKS", "0"),
+        ] {
+            command.env(name, value);
+        }
+        let http = if self.url.scheme() == "http" && is_loopback(&self.url) { "always" } else { "never" };
+        for setting in [
+            "protocol.allow=never",
+            "protocol.https.allow=always",
+            &format!("protocol.http.allow={http}"),
+            "http.followRedirects=false",
+            "http.lowSpeedLimit=1000",
+            "http.lowSpeedTime=30",
+            "credential.helper=",
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "core.attributesFile=/dev/null",
+            "fetch.recurseSubmodules=false",
+            "fetch.unpackLimit=1",
+            "gc.auto=0",
+            "maintenance.auto=false",
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        command.arg("--git-dir").arg(self.folder);
+        command
+    }
+
+    /// Runs `git` under the bounds; its output where it succeeds, what it complains of where it does not.
+    async fn git(&self, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>, String> {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("git could not be started: {error}"))?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // It may end before it has read all: then its status says why.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let work = async {
+            let (status, output, complaint, ()) =
+                tokio::join!(child.wait(), read(stdout, OUTPUT_LIMIT), read(stderr, COMPLAINT_LIMIT), feed);
+            (status, output, complaint)
+        };
+        let (status, output, complaint) = tokio::select! {
+            done = work => done,
+            () = tokio::time::sleep(GIT_LIMIT) => {
+                return Err(format!("git took longer than {} s and was ended", GIT_LIMIT.as_secs()));
+            }
+            size = self.too_large() => {
+                return Err(format!("more than {SIZE_LIMIT} bytes arrived ({size}); the fetch was ended"));
+            }
+        };
+        let status = status.map_err(|error| format!("git could not be waited for: {error}"))?;
+        if status.success() {
+            return Ok(output);
+        }
+        let complaint = String::from_utf8_lossy(&complaint);
+        Err(format!("git ended with {status}: {}", complaint.trim()))
+    }
+
+    /// Comes back only when the folder has grown past its limit.
+    async fn too_large(&self) -> u64 {
+        loop {
+            tokio::time::sleep(SIZE_PAUSE).await;
+            let folder = self.folder.to_owned();
+            let size = tokio::task::spawn_blocking(move || size_of(&folder, 0)).await.unwrap_or(0);
+            if size > SIZE_LIMIT {
+                return size;
+            }
+        }
+    }
+
+    async fn fetch_all(&self) -> Result<(), String> {
+        self.git(&["init", "--quiet", "--bare", "--template="], b"").await?;
+        let refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
+        self.fetch(&refs).await
+    }
+
+    async fn fetch(&self, what: &[&str]) -> Result<(), String> {
+        let mut arguments = vec![
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+            "--no-write-fetch-head",
+            "--end-of-options",
+            self.url.as_str(),
+        ];
+        arguments.extend(what);
+        self.git(&arguments, b"").await.map(|_| ())
+    }
+
+    /// Which of these objects are here, by `git cat-file --batch-check`: names come by standard input, never as options.
+    async fn objects(&self, names: &[String]) -> Result<Vec<Option<String>>, ForgeError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let input = names.iter().fold(String::new(), |input, name| input + name + "\n");
+        let output = self
+            .git(&["cat-file", "--batch-check=%(objectname)"], input.as_bytes())
+            .await
+            .map_err(|error| ForgeError::Failed(format!("looking for commits: {error}")))?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        Ok(output.lines().map(|line| Some(line.trim().to_owned()).filter(|line| is_object_id(line))).collect())
+    }
+
+    /// Fetches the commits that are missing, one by one: a forge may hand out one and not another.
+    async fn fetch_commits(&self, ids: &[String]) -> Result<Vec<String>, ForgeError> {
+        let here = self.objects(ids).await?;
+        let missing: Vec<&String> =
+            ids.iter().zip(here.iter()).filter(|(_, found)| found.is_none()).map(|(id, _)| id).collect();
+        let mut problems = Vec::new();
+        for id in missing.iter().take(COMMIT_LIMIT) {
+            if let Err(error) = self.fetch(&[id.as_str()]).await {
+                problems.push(format!("history-incomplete: the forge does not hand out commit {id}: {error}"));
+            }
+        }
+        if missing.len() > COMMIT_LIMIT {
+            problems.push(format!(
+                "history-incomplete: {} further commits were not fetched",
+                missing.len() - COMMIT_LIMIT
+            ));
+        }
+        Ok(problems)
+    }
+
+    /// The commits that a push brought, as far as they are here.
+    async fn commits_of(&self, push: &Push) -> Result<Vec<String>, ForgeError> {
+        let zero = |id: &str| id.bytes().all(|byte| byte == b'0');
+        if zero(&push.after) {
+            return Ok(Vec::new());
+        }
+        let here = self.objects(&[push.after.clone(), push.before.clone()]).await?;
+        let [Some(after), before] = here.as_slice() else { return Ok(Vec::new()) };
+        let limit = format!("--max-count={PUSH_COMMIT_LIMIT}");
+        let mut arguments = vec!["rev-list".to_owned(), limit, after.clone()];
+        arguments.extend(before.iter().filter(|id| !zero(id)).map(|id| format!("^{id}")));
+        arguments.push(String::from("--"));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        // A broken object ends the list: less is known, nothing is wrong.
+        let listed = self.git(&arguments, b"").await.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect())
+    }
+
+    /// Gives each run the blob of its workflow at its commit.
+    async fn name_blobs(&self, runs: &mut Runs) -> Result<(), ForgeError> {
+        let plain = |path: &str| {
+            path.starts_with(".github/workflows/") && path.len() < 500 && !path.chars().any(char::is_control)
+        };
+        let names: BTreeSet<String> = runs
+            .list
+            .iter()
+            .filter(|run| plain(&run.path))
+            .map(|run| format!("{}:{}", run.commit, run.path))
+            .collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let blobs: HashMap<String, Option<String>> =
+            names.iter().cloned().zip(self.objects(&names).await?).collect();
+        for run in &mut runs.list {
+            run.workflow_blob = blobs.get(&format!("{}:{}", run.commit, run.path)).cloned().flatten();
+        }
+        Ok(())
+    }
+}
+
+/// Reads all there is and keeps at most `limit` bytes.
+async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>, limit: usize) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut stream) = stream else { return kept };
+    let mut buffer = vec![0; 8_192];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let room = limit.saturating_sub(kept.len());
+        kept.extend(buffer.iter().take(count.min(room)));
+    }
+    kept
+}
+
+/// Bytes below a folder. Links are not followed; what vanishes meanwhile counts nothing.
+fn size_of(folder: &Path, depth: usize) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() && depth < 16 => size_of(&entry.path(), depth + 1),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
