@@ -5,6 +5,9 @@
 //! `run(Arguments) -> anyhow::Result<Outcome>`, a variant of [`Command`], and a line in [`dispatch`].
 
 mod completions;
+mod desk;
+#[allow(dead_code, reason = "`serve` hands it to the index")]
+mod remote;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,12 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Tell a server's incident desk what you saw
+    Report(desk::ReportArguments),
+    /// Work on the cases of a server's incident desk
+    Case(desk::CaseArguments),
+    /// See what a server's incident desk told to whom
+    Notice(desk::NoticeArguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -29,11 +38,14 @@ enum Command {
 pub(crate) enum Outcome {
     /// Nothing was found, or everything asked for is done: exit code 0.
     Done,
+    /// The server understood and said no: exit code 1.
+    Refused,
 }
 
 fn main() -> ExitCode {
     match dispatch(Arguments::parse().command) {
         Ok(Outcome::Done) => ExitCode::from(0),
+        Ok(Outcome::Refused) => ExitCode::from(1),
         // The reader of a pipe went away (`portcullis scan | head`): nobody is left to tell, and it is no failure.
         Err(error) if is_closed_pipe(&error) => ExitCode::from(0),
         Err(error) => {
@@ -45,6 +57,9 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Report(arguments) => desk::report(&arguments),
+        Command::Case(arguments) => desk::case(&arguments),
+        Command::Notice(arguments) => desk::notice(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

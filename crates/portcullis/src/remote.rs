@@ -271,12 +271,15 @@ impl Heads {
     fn new(look: &Look, pushes: Option<&[Push]>, runs: Option<&Runs>) -> Self {
         let zero = |id: &String| id.bytes().all(|byte| byte == b'0');
         let pushes = pushes.unwrap_or_default().iter();
-        let mut pushed: BTreeSet<String> =
-            pushes.flat_map(|push| [push.after.clone(), push.before.clone()]).filter(|id| !zero(id)).collect();
+        let mut pushed: BTreeSet<String> = pushes
+            .flat_map(|push| [push.after.clone(), push.before.clone()])
+            .filter(|id| !zero(id))
+            .collect();
         // A run that a push started is of a commit that was pushed here; a pull request's is anybody's.
         let runs = runs.map(|runs| runs.list.as_slice()).unwrap_or_default();
         pushed.extend(runs.iter().filter(|run| run.event == "push").map(|run| run.commit.clone()));
-        let cited = look.cited.iter().filter(|id| is_object_id(id) && !pushed.contains(*id)).cloned().collect();
+        let cited =
+            look.cited.iter().filter(|id| is_object_id(id) && !pushed.contains(*id)).cloned().collect();
         Self { pushed, cited }
     }
 
@@ -297,12 +300,17 @@ async fn scan(folder: PathBuf, identity: String, heads: Heads) -> Result<String,
     let scanned = tokio::task::spawn_blocking(move || {
         let mut report = portcullis_scan::scan(&options);
         // The desk acts on theft, not on advice.
-        report.document.findings.retain(|finding| finding.verdict >= portcullis_scan::report::Verdict::Suspicious);
+        report
+            .document
+            .findings
+            .retain(|finding| finding.verdict >= portcullis_scan::report::Verdict::Suspicious);
         (report.paths_read > 0).then(|| serde_json::to_string(&report.document))
     });
     match scanned.await {
         Ok(Some(Ok(document))) => Ok(document),
-        Ok(Some(Err(error))) => Err(ForgeError::Failed(format!("what the scan found can't be written: {error}"))),
+        Ok(Some(Err(error))) => {
+            Err(ForgeError::Failed(format!("what the scan found can't be written: {error}")))
+        }
         Ok(None) => Err(ForgeError::Failed(String::from("nothing of what was fetched could be read"))),
         Err(_) => Err(ForgeError::Failed(String::from("the scan met a fault of its own"))),
     }
@@ -324,7 +332,9 @@ impl<'a> Clone<'a> {
     fn command(&self) -> Command {
         let mut command = Command::new("git");
         command.env_clear().current_dir(self.folder).kill_on_drop(true);
-        for name in ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"] {
+        for name in
+            ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"]
+        {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
@@ -446,7 +456,10 @@ impl<'a> Clone<'a> {
             .await
             .map_err(|error| ForgeError::Failed(format!("looking for commits: {error}")))?;
         let output = String::from_utf8_lossy(&output).into_owned();
-        Ok(output.lines().map(|line| Some(line.trim().to_owned()).filter(|line| is_object_id(line))).collect())
+        Ok(output
+            .lines()
+            .map(|line| Some(line.trim().to_owned()).filter(|line| is_object_id(line)))
+            .collect())
     }
 
     /// Fetches the commits that are missing, one by one: a forge may hand out one and not another.
@@ -457,7 +470,8 @@ impl<'a> Clone<'a> {
         let mut problems = Vec::new();
         for id in missing.iter().take(COMMIT_LIMIT) {
             if let Err(error) = self.fetch(&[id.as_str()]).await {
-                problems.push(format!("history-incomplete: the forge does not hand out commit {id}: {error}"));
+                problems
+                    .push(format!("history-incomplete: the forge does not hand out commit {id}: {error}"));
             }
         }
         if missing.len() > COMMIT_LIMIT {
