@@ -5,6 +5,7 @@
 mod ci_issuer;
 mod history;
 mod pages;
+mod pages_desk;
 mod store;
 mod support;
 mod trusted_publishing;

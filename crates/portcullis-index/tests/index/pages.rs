@@ -82,7 +82,7 @@ impl<'a> Browser<'a> {
     }
 
     /// The same for a page that is already open.
-    async fn fill_in(&mut self, shown: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn fill_in(&mut self, shown: &Answer, action: &str, fields: &[(&str, &str)]) -> Answer {
         let mut all = hidden_fields(&shown.text(), action);
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -115,10 +115,9 @@ impl<'a> Browser<'a> {
 
 /// The hidden fields of the form on a page that goes to `action`.
 fn hidden_fields(html: &str, action: &str) -> BTreeMap<String, String> {
-    let forms = html.split("<form ").skip(1).map(|form| form.split("</form>").next().unwrap());
+    let mut forms = html.split("<form ").skip(1).map(|form| form.split("</form>").next().unwrap());
     let form = forms
-        .filter(|form| form.contains(&format!("action=\"{action}\"")))
-        .last()
+        .find(|form| form.contains(&format!("action=\"{action}\"")))
         .unwrap_or_else(|| panic!("no form to {action} on:\n{html}"));
     form.split("<input ")
         .skip(1)
