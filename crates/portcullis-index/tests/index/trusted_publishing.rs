@@ -143,6 +143,11 @@ async fn the_endpoints_take_one_method() {
         }
         let answer = stage.post_json("/_/oidc/audience", None, &json!({})).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        for method in ["HEAD", "OPTIONS"] {
+            let request = Request::builder().method(method).uri("/_/oidc/audience");
+            let answer = stage.send(request.body(Body::empty()).unwrap()).await;
+            assert!(answer.status.is_success(), "{method}");
+        }
     }
 }
 
@@ -925,6 +930,17 @@ async fn only_owners_manage_publishers() {
         assert_eq!(listed(&stage, path, &token).await.status, StatusCode::FORBIDDEN);
         let path = "/api/v1/publishers?project=Nothing";
         assert_eq!(listed(&stage, path, &token).await.status, StatusCode::NOT_FOUND);
+        for (answer, status) in [
+            (listed(&stage, "/api/v1/publishers", &token).await, StatusCode::BAD_REQUEST),
+            (delete(&stage, "/api/v1/publishers/x?project=Widget", &token).await, StatusCode::NOT_FOUND),
+            (
+                stage.post_json("/api/v1/publishers", Some(&token), &json!([])).await,
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+        ] {
+            assert_eq!(answer.status, status, "{}", answer.text());
+            assert_eq!(answer.headers["content-type"], "application/problem+json");
+        }
         assert_count(&stage, count(&stage, "publishers").await, 1, "publishers");
     }
 }

@@ -21,7 +21,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The routes.
 pub fn routes() -> Router<App> {
     Router::new()
-        .route("/_/oidc/audience", get(audience))
+        .route("/_/oidc/audience", get(audience).options(audience_methods))
         .route("/_/oidc/mint-token", post(mint))
         // Kept for old clients; it was never limited to GitHub.
         .route("/_/oidc/github/mint-token", post(mint))
@@ -32,6 +32,10 @@ pub fn routes() -> Router<App> {
 /// Which audience a job must ask its CI for.
 async fn audience(State(app): State<App>) -> Json<Value> {
     Json(json!({ "audience": app.audience() }))
+}
+
+async fn audience_methods() -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")]).into_response()
 }
 
 /// Exchanges an identity token.

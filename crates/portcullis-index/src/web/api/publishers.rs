@@ -1,6 +1,7 @@
 //! `/api/v1/publishers`: the Trusted Publishers of one's projects, and those that wait for theirs.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
@@ -16,7 +17,7 @@ use crate::project::{ProjectError, ProjectName};
 use crate::publisher::{self, Form, PublisherError, Registered, Waiting};
 use crate::store::projects;
 use crate::web::error::Problem;
-use crate::web::extract::Client;
+use crate::web::extract::{Client, JsonBody, PathId};
 
 /// The routes.
 pub fn routes() -> Router<App> {
@@ -33,12 +34,16 @@ struct OfProject {
     project: String,
 }
 
+fn of_project(of: Result<Query<OfProject>, QueryRejection>) -> Result<String, Problem> {
+    of.map(|Query(of)| of.project).map_err(|_| Problem::bad_request("Name the project: ?project=NAME."))
+}
+
 async fn list(
     State(app): State<App>,
     requester: Requester,
-    Query(of): Query<OfProject>,
+    of: Result<Query<OfProject>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let owner = owner(&app, &requester, &of.project).await?;
+    let owner = owner(&app, &requester, &of_project(of)?).await?;
     let mut tx = app.store.read().await?;
     let found = publisher::of_project(&mut tx, owner.project().id).await?;
     let shown: Vec<Value> = found.iter().map(shown).collect();
@@ -50,7 +55,7 @@ async fn add(
     State(app): State<App>,
     requester: Requester,
     Client(origin): Client,
-    Json(mut body): Json<Map<String, Value>>,
+    JsonBody(mut body): JsonBody<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     let project = text(&mut body, "project")?;
     let provider = text(&mut body, "provider")?;
@@ -76,10 +81,10 @@ async fn remove(
     State(app): State<App>,
     requester: Requester,
     Client(origin): Client,
-    Path(id): Path<PublisherId>,
-    Query(of): Query<OfProject>,
+    PathId(id): PathId<PublisherId>,
+    of: Result<Query<OfProject>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
-    let owner = owner(&app, &requester, &of.project).await?;
+    let owner = owner(&app, &requester, &of_project(of)?).await?;
     publisher::remove(&app, &owner, id, &origin).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -96,7 +101,7 @@ async fn remove_pending(
     State(app): State<App>,
     requester: Requester,
     Client(origin): Client,
-    Path(id): Path<PendingPublisherId>,
+    PathId(id): PathId<PendingPublisherId>,
 ) -> Result<StatusCode, Problem> {
     publisher::remove_pending(&app, &requester.holder()?, id, &origin).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
