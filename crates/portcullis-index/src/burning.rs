@@ -4,10 +4,11 @@
 //! narrowed copy is still this token. A token whose chain is broken is of no use to a thief, and knowing an identifier must
 //! not be enough to end somebody's token.
 
-use portcullis_trust::token::{PresentedToken, TokenKey};
+use portcullis_trust::token::PresentedToken;
 
 use crate::app::App;
 use crate::authority::event_of;
+use crate::authority::uploader::open_key;
 use crate::history::{Actor, Origin, record};
 use crate::ids::TokenId;
 use crate::server_key::ServerKeyError;
@@ -57,13 +58,6 @@ pub async fn burn(app: &App, text: &str, origin: &Origin) -> Result<(), BurnErro
     tx.commit().await?;
     app.committed();
     Ok(())
-}
-
-/// The key of a stored token.
-fn open_key(app: &App, token: &Token) -> Result<TokenKey, BurnError> {
-    let opened = app.server_key.open(&tokens::key_place(token.id), &token.sealed_key)?;
-    let bytes = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| BurnError::Unknown)?;
-    Ok(TokenKey::from_bytes(bytes))
 }
 
 async fn record_end(tx: &mut Tx, app: &App, token: &Token, origin: &Origin) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ use portcullis_trust::secret::SecretString;
 use portcullis_trust::token::{self, MINTED_LIFETIME_S, TokenKey};
 use serde_json::json;
 
+use crate::api_token::key_place;
 use crate::app::App;
 use crate::clock::{Instant, SECOND};
 use crate::history::{Actor, Event, Origin, record};
@@ -353,7 +354,7 @@ impl Exchange<'_> {
             publisher_id: Some(row.id),
             description: format!("OpenID token: {} ({})", label(&configured), self.now.rfc3339()),
             location: self.app.host().to_owned(),
-            sealed_key: self.app.server_key.seal(&tokens::key_place(id), key.expose())?,
+            sealed_key: self.app.server_key.seal(&key_place(id), key.expose())?,
             caveats: caveats.iter().map(Caveat::to_json).collect(),
             scope: TokenScope::Projects,
             lives_in: None,

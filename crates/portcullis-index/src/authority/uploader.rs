@@ -15,7 +15,7 @@ use crate::history::Actor;
 use crate::ids::{AccountId, ProjectId, TokenId};
 use crate::server_key::ServerKeyError;
 use crate::store::accounts::{self, Account, AccountState};
-use crate::store::mint_gates::{self, GateState};
+use crate::store::mint_gates::{self, Gate, GateState};
 use crate::store::projects::{self, Project, ProjectState};
 use crate::store::publishers::{self, Publisher, PublisherState};
 use crate::store::tokens::{self, Token, TokenState};
@@ -253,10 +253,9 @@ impl Uploader {
         let token = tokens::by_id_locked(tx, self.token_id).await?;
         let token =
             token.filter(|token| token.state != TokenState::Revoked).ok_or_else(|| self.no_identity())?;
+        let gate = self.lock_gate(tx, now).await?;
         let (account, publisher, attached) = self.lock_identity(tx).await?;
-        if let Some(publisher) = &publisher {
-            self.check_gate(tx, publisher, now).await?;
-        }
+        self.check_gate(gate)?;
         let project = projects::by_name_locked(tx, target.name_normalised).await?;
         if project.is_none() && publisher.is_some() {
             return Err(Refused::PublisherCannotCreate { help: self.help.clone() });
@@ -358,17 +357,28 @@ impl Uploader {
         ))
     }
 
-    async fn check_gate(&self, tx: &mut Tx, publisher: &Publisher, now: Instant) -> Result<(), Refused> {
-        let Some(repository) = publisher.repository.as_deref() else { return Ok(()) };
-        let gate = mint_gates::locked(tx, repository, now).await?;
-        if gate.state == GateState::Closed {
-            let cause = gate.state_cause.unwrap_or_else(|| String::from("no reason was recorded"));
-            return Err(Refused::Token(format!(
-                "publishing from the repository of this token is closed because {cause}; contact {}",
-                self.contact
-            )));
+    /// The gate of a publisher's repository, locked before the publisher, as mints and containments do: the other way round
+    /// they could wait for each other. A publisher's repository never changes, so it can be read without a lock.
+    async fn lock_gate(&self, tx: &mut Tx, now: Instant) -> Result<Option<Gate>, Refused> {
+        let Identity::Publisher(id) = self.identity else { return Ok(None) };
+        let publisher = publishers::by_id(tx, id).await?.ok_or_else(|| self.no_identity())?;
+        match publisher.repository {
+            Some(repository) => Ok(Some(mint_gates::locked(tx, &repository, now).await?)),
+            None => Ok(None),
         }
-        Ok(())
+    }
+
+    fn check_gate(&self, gate: Option<Gate>) -> Result<(), Refused> {
+        match gate {
+            Some(gate) if gate.state == GateState::Closed => {
+                let cause = gate.state_cause.unwrap_or_else(|| String::from("no reason was recorded"));
+                Err(Refused::Token(format!(
+                    "publishing from the repository of this token is closed because {cause}; contact {}",
+                    self.contact
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn check_account(

@@ -118,12 +118,6 @@ fn token(row: &sqlx::any::AnyRow) -> Result<Token> {
     })
 }
 
-/// What a token's key is sealed for: a sealed key that is moved to another row does not open there.
-#[must_use]
-pub fn key_place(id: TokenId) -> String {
-    format!("tokens:{id}")
-}
-
 /// The texts of caveats as they are stored: a JSON array.
 pub(crate) fn caveats_text(caveats: &[String]) -> String {
     serde_json::Value::from(caveats.to_vec()).to_string()

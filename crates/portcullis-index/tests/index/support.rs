@@ -157,7 +157,7 @@ impl Stage {
     /// Seals everything that was recorded so far.
     pub async fn seal(&self) -> Option<portcullis_index::history::Checkpoint> {
         let app = &self.app;
-        portcullis_index::history::seal(&app.store, &app.checkpoint_signer, &app.node, app.now())
+        portcullis_index::history::seal(&app.store, &app.checkpoint_signer, &app.node, 10, app.now())
             .await
             .unwrap()
     }

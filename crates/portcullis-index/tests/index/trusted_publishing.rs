@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use portcullis_index::api_token::key_place;
 use portcullis_index::authority::{self, Scope};
 use portcullis_index::clock::{Clock, Instant};
 use portcullis_index::history::Actor;
@@ -119,7 +120,7 @@ async fn stored(stage: &Stage, text: &str) -> (Token, TokenKey) {
     let id = PresentedToken::parse(text).unwrap().identifier().unwrap();
     let mut tx = stage.app.store.read().await.unwrap();
     let token = tokens::by_id(&mut tx, portcullis_index::ids::TokenId(id)).await.unwrap().unwrap();
-    let key = stage.app.server_key.open(&tokens::key_place(token.id), &token.sealed_key).unwrap();
+    let key = stage.app.server_key.open(&key_place(token.id), &token.sealed_key).unwrap();
     (token, TokenKey::from_bytes(key.as_slice().try_into().unwrap()))
 }
 
@@ -1040,5 +1041,116 @@ async fn pending_publishers_are_registered_listed_and_taken_back() {
         assert_eq!(delete(&stage, &path, &token).await.status, StatusCode::NOT_FOUND);
         // Two can't wait with one identity, whatever the project.
         assert_eq!(post("another", "1.yml").await.status, StatusCode::CONFLICT);
+    }
+}
+
+/// The form of an upload of an empty source distribution.
+fn upload_form(name: &str, version: &str) -> (String, Vec<u8>) {
+    use sha2::{Digest, Sha256};
+
+    let folder = format!("{}-{version}", name.to_lowercase());
+    let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
+    let packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(packed);
+    for (file, content) in [("PKG-INFO", metadata.as_str()), ("pyproject.toml", "[project]\n")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, format!("{folder}/{file}"), content.as_bytes()).unwrap();
+    }
+    let content = archive.into_inner().unwrap().finish().unwrap();
+    let digest = hex::encode(Sha256::digest(&content));
+    let boundary = "frontier";
+    let mut form = Vec::new();
+    for (field, value) in [
+        (":action", "file_upload"),
+        ("protocol_version", "1"),
+        ("metadata_version", "2.1"),
+        ("name", name),
+        ("version", version),
+        ("filetype", "sdist"),
+        ("pyversion", "source"),
+        ("sha256_digest", &digest),
+    ] {
+        form.extend(
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"\r\n\r\n{value}\r\n")
+                .bytes(),
+        );
+    }
+    form.extend(
+        format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"content\"; filename=\"{folder}.tar.gz\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        )
+        .bytes(),
+    );
+    form.extend(content);
+    form.extend(format!("\r\n--{boundary}--\r\n").bytes());
+    (format!("multipart/form-data; boundary={boundary}"), form)
+}
+
+async fn upload(stage: &Stage, token: &str, name: &str, version: &str) -> Answer {
+    use base64::Engine;
+
+    let (content_type, form) = upload_form(name, version);
+    let credentials = base64::engine::general_purpose::STANDARD.encode(format!("__token__:{token}"));
+    let request = Request::post("/legacy/")
+        .header("content-type", content_type)
+        .header("content-length", form.len())
+        .header("authorization", format!("Basic {credentials}"));
+    stage.send(request.body(Body::from(form)).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_minted_token_uploads_to_its_project_until_it_ends() {
+    let (issuer, stages) = with_issuer().await;
+    for stage in stages {
+        let (mara, _, id) = published(&stage, &issuer).await;
+        project(&stage, &mara, "Other").await;
+        let token = minted(&stage, &issuer, "j-1").await;
+        let done = upload(&stage, &token, "Widget", "1.0").await;
+        assert_eq!(done.status, StatusCode::OK, "{}: {}", stage.name, done.text());
+
+        let other = upload(&stage, &token, "Other", "1.0").await;
+        assert_eq!(other.status, StatusCode::FORBIDDEN);
+        assert!(
+            other.text().contains("OIDC scoped token is not valid for project 'Other'"),
+            "{}",
+            other.text()
+        );
+
+        pause(&stage, id, PublisherState::Paused, Some("case 7")).await;
+        let paused = upload(&stage, &token, "Widget", "1.1").await;
+        assert_eq!(paused.status, StatusCode::FORBIDDEN, "a paused publisher's live tokens are dead");
+        pause(&stage, id, PublisherState::Active, None).await;
+
+        stage.clock.pass_seconds(900);
+        let expired = upload(&stage, &token, "Widget", "1.1").await;
+        assert_eq!(expired.status, StatusCode::FORBIDDEN);
+        assert!(expired.text().contains("token is expired, token is expired"), "{}", expired.text());
+
+        let burnt = minted(&stage, &issuer, "j-2").await;
+        burn(&stage, &burnt).await;
+        assert_eq!(upload(&stage, &burnt, "Widget", "1.1").await.status, StatusCode::FORBIDDEN);
+        assert_count(&stage, count(&stage, "files").await, 1, "files");
+    }
+}
+
+#[tokio::test]
+async fn uploads_and_mints_of_one_repository_do_not_wait_for_each_other_forever() {
+    let (issuer, stages) = with_issuer().await;
+    for stage in stages {
+        published(&stage, &issuer).await;
+        let token = minted(&stage, &issuer, "j-0").await;
+        let tokens: Vec<String> =
+            (1..6).map(|n| issuer.sign(&claims(&stage, &issuer, &format!("j-{n}"), &[]))).collect();
+        let versions: Vec<String> = (1..6).map(|n| format!("1.{n}")).collect();
+        let uploads = futures::future::join_all(
+            versions.iter().map(|version| upload(&stage, &token, "Widget", version)),
+        );
+        let (uploads, mints) = futures::future::join(uploads, futures_of(&stage, &tokens)).await;
+        for answer in uploads.iter().chain(&mints) {
+            assert_eq!(answer.status, StatusCode::OK, "{}: {}", stage.name, answer.text());
+        }
     }
 }
