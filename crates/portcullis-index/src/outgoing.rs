@@ -100,10 +100,7 @@ pub async fn get_as(
     if let Some(token) = token {
         request = request.bearer_auth(token.expose_secret());
     }
-    let mut answer = request
-        .send()
-        .await
-        .map_err(failed)?;
+    let mut answer = request.send().await.map_err(failed)?;
     if !answer.status().is_success() {
         return Err(OutgoingError::Status { status: answer.status().as_u16(), host });
     }

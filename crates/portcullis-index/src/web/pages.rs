@@ -22,6 +22,8 @@ pub mod escape;
 pub mod first_administrator;
 pub mod home;
 pub mod look;
+pub mod project;
+pub(crate) mod publishers;
 pub mod report;
 pub mod second_factor;
 pub mod sign_in;
@@ -34,6 +36,7 @@ pub(super) fn routes() -> Router<App> {
         .merge(second_factor::routes())
         .merge(first_administrator::routes())
         .merge(account::routes())
+        .merge(project::routes())
         .merge(report::routes())
         .merge(desk::routes())
         .merge(case::routes())

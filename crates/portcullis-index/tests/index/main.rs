@@ -6,6 +6,7 @@ mod ci_issuer;
 mod history;
 mod pages;
 mod pages_desk;
+mod pages_project;
 mod store;
 mod support;
 mod trusted_publishing;

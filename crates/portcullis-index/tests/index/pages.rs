@@ -63,7 +63,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Sends a form as it is said.
-    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.post_from(path, fields, &[("origin", ORIGIN), ("sec-fetch-site", "same-origin")]).await
     }
 
@@ -87,6 +87,11 @@ impl<'a> Browser<'a> {
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.post(action, &all).await
+    }
+
+    /// The token of this session's forms.
+    pub(crate) async fn token(&mut self) -> String {
+        hidden_fields(&self.get("/account").await.text(), "/account/password")["form_token"].clone()
     }
 
     async fn enter(&mut self, name: &str, password: &str) -> Answer {
