@@ -209,16 +209,13 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
-    /// The fields of one section up to its end, in strictly increasing order of their kinds.
+    /// The fields of one section up to its end. Which kinds may stand there, and in which order, its reader says.
     fn section(&mut self) -> Result<Vec<(u64, &'a [u8])>, MacaroonError> {
         let mut fields: Vec<(u64, &'a [u8])> = Vec::new();
         loop {
             let kind = self.varint()?;
             if kind == V2_END {
                 return Ok(fields);
-            }
-            if fields.last().is_some_and(|(previous, _)| *previous >= kind) {
-                return Err(MacaroonError::FieldOrder);
             }
             fields.push((kind, self.content()?));
         }
