@@ -250,6 +250,25 @@ pub async fn by_name(app: &App, name: &str) -> Result<Account, AccountError> {
     accounts::by_name(&mut tx, &normalised).await?.ok_or_else(unknown)
 }
 
+/// Erases the personal fields of an account (addresses, clients, mail). The history stays, and says so. Returns how many rows
+/// held some.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn erase(app: &App, account: &Account, reason: &str, actor: Actor) -> Result<u64, AccountError> {
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    let rows = crate::store::events::erase_personal(&mut tx, account.id, now).await?;
+    sessions::end_all(&mut tx, account.id, now).await?;
+    let mut event = Event::new("account:erase", actor);
+    event.account = Some(account.id);
+    event.details = json!({ "reason": crate::visible::visible(reason, 500), "rows": rows });
+    history::record(&mut tx, now, event).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(rows)
+}
+
 /// An account as the actor of what it does.
 #[must_use]
 pub fn actor(account: &Account) -> Actor {

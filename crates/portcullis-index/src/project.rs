@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::json;
 
+use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{Actor, Event, Origin, record};
 use crate::ids::{AccountId, ProjectId};
@@ -200,6 +201,15 @@ pub async fn create(
         record(tx, now, lost).await?;
     }
     Ok(project)
+}
+
+/// The project of a name, however it is spelled.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_name(app: &App, name: &str) -> Result<Option<Project>, StoreError> {
+    let mut tx = app.store.read().await?;
+    projects::by_name(&mut tx, &normalise(name)).await
 }
 
 #[cfg(test)]

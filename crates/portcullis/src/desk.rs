@@ -324,7 +324,7 @@ fn exchange(
             if let Some(plan) = answer.body.get("plan") {
                 print(connection.format, plan, show::plan)?;
             }
-            Ok(Outcome::Refused)
+            Ok(Outcome::Found)
         }
     }
 }

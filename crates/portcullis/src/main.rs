@@ -4,10 +4,12 @@
 //! One module per command. To add one: a module with `Arguments` (a `clap::Args`) and
 //! `run(Arguments) -> anyhow::Result<Outcome>`, a variant of [`Command`], and a line in [`dispatch`].
 
+mod admin;
 mod completions;
 mod desk;
-#[allow(dead_code, reason = "`serve` hands it to the index")]
 mod remote;
+mod serve;
+mod server;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the index, Trusted Publishing and the incident desk
+    Serve(serve::Arguments),
+    /// Administer the server's database directly
+    Admin(admin::Arguments),
     /// Tell a server's incident desk what you saw
     Report(desk::ReportArguments),
     /// Work on the cases of a server's incident desk
@@ -38,14 +44,32 @@ enum Command {
 pub(crate) enum Outcome {
     /// Nothing was found, or everything asked for is done: exit code 0.
     Done,
-    /// The server understood and said no: exit code 1.
-    Refused,
+    /// Something was found, or was refused: exit code 1.
+    Found,
+}
+
+/// How a command prints what it has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TextFormat {
+    /// For people.
+    Human,
+    /// One JSON document.
+    Json,
+}
+
+/// Log lines of a server go to stderr: `RUST_LOG` chooses which, warnings and the server's own by default.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,portcullis=info,portcullis_index=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 fn main() -> ExitCode {
+    // Whoever speaks TLS below uses this one provider; a second one compiled in would make the choice ambiguous.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match dispatch(Arguments::parse().command) {
         Ok(Outcome::Done) => ExitCode::from(0),
-        Ok(Outcome::Refused) => ExitCode::from(1),
+        Ok(Outcome::Found) => ExitCode::from(1),
         // The reader of a pipe went away (`portcullis scan | head`): nobody is left to tell, and it is no failure.
         Err(error) if is_closed_pipe(&error) => ExitCode::from(0),
         Err(error) => {
@@ -57,6 +81,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Admin(arguments) => admin::run(&arguments),
         Command::Report(arguments) => desk::report(&arguments),
         Command::Case(arguments) => desk::case(&arguments),
         Command::Notice(arguments) => desk::notice(&arguments),
