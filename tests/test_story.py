@@ -216,7 +216,7 @@ def the_plan_names_what_it_will_do(plan):
 def the_owner_registers_a_publisher_on_the_page(server, issuer):
     website = Website(server)
     website.sign_in("mara", server.password("mara"))
-    page = website.get("/manage/project/lanternfish/settings/publishing/")
+    page = website.get("/project/lanternfish")
     website.submit(page, having="workflow", owner="example-org", owner_id="501", repository="lanternfish", workflow="release.yml",
                    issuer=issuer.url)
 

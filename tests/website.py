@@ -74,4 +74,4 @@ class Website:
         return answer
 
     def sign_in(self, name: str, password: str) -> requests.Response:
-        return self.submit(self.get("/account/login/"), having="password", username=name, password=password)
+        return self.submit(self.get("/sign-in"), having="password", username=name, password=password)
