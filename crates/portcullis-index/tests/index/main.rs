@@ -3,7 +3,9 @@
 //! One binary, one module per area; `support` is the stage.
 
 mod ci_issuer;
+mod desk;
 mod history;
+mod incident;
 mod pages;
 mod pages_desk;
 mod pages_project;
