@@ -25,17 +25,17 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{Answer, Stage, stages_with};
 
-pub const REPOSITORY: &str = "github.com/example-org/lanternfish";
-pub const MALICIOUS: &str = ".github/workflows/github_actions_security.yml";
-pub const BLOB: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
-pub const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-pub const CLEAN: &str = "cccccccccccccccccccccccccccccccccccccccc";
+pub(crate) const REPOSITORY: &str = "github.com/example-org/lanternfish";
+pub(crate) const MALICIOUS: &str = ".github/workflows/github_actions_security.yml";
+pub(crate) const BLOB: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+pub(crate) const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+pub(crate) const CLEAN: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
 /// A forge that answers what the test put there.
 #[derive(Default)]
-pub struct FakeForge {
-    pub sight: Mutex<Option<Result<Sight, ForgeError>>>,
-    pub asked: Mutex<Vec<Look>>,
+pub(crate) struct FakeForge {
+    pub(crate) sight: Mutex<Option<Result<Sight, ForgeError>>>,
+    pub(crate) asked: Mutex<Vec<Look>>,
 }
 
 #[async_trait]
@@ -48,12 +48,12 @@ impl Forge for FakeForge {
 }
 
 /// What our own scan says. `standing` and `stands` are what matters most.
-pub struct Scanned<'a> {
-    pub repository: &'a str,
-    pub standing: &'a str,
-    pub stands: bool,
-    pub package: &'a str,
-    pub introduced: Instant,
+pub(crate) struct Scanned<'a> {
+    pub(crate) repository: &'a str,
+    pub(crate) standing: &'a str,
+    pub(crate) stands: bool,
+    pub(crate) package: &'a str,
+    pub(crate) introduced: Instant,
 }
 
 impl Default for Scanned<'_> {
@@ -69,7 +69,7 @@ impl Default for Scanned<'_> {
 }
 
 impl Scanned<'_> {
-    pub fn document(&self) -> Value {
+    pub(crate) fn document(&self) -> Value {
         let removed =
             if self.stands { Value::Null } else { json!({"commit": CLEAN, "time": "2026-01-01T00:00:00Z"}) };
         let exposure = |secret: &str| {
@@ -95,7 +95,7 @@ impl Scanned<'_> {
 
     /// What the server itself sees: the push observed at `introduced`, a run of it 1 s long, and a clean run of a
     /// release an hour before.
-    pub fn sight(&self) -> Sight {
+    pub(crate) fn sight(&self) -> Sight {
         let at = self.introduced.0;
         let second = 1_000_000;
         let run = |id: i64, commit: &str, path: &str, from: i64, until: i64, blob: &str| Run {
@@ -136,18 +136,18 @@ impl Scanned<'_> {
 }
 
 /// A stage with a forge.
-pub struct Scene {
-    pub stage: Stage,
-    pub forge: Arc<FakeForge>,
+pub(crate) struct Scene {
+    pub(crate) stage: Stage,
+    pub(crate) forge: Arc<FakeForge>,
 }
 
 /// A scene on each database.
-pub async fn scenes() -> Vec<Scene> {
+pub(crate) async fn scenes() -> Vec<Scene> {
     scenes_with("").await
 }
 
 /// A scene on each database, with a settings file's text.
-pub async fn scenes_with(settings: &str) -> Vec<Scene> {
+pub(crate) async fn scenes_with(settings: &str) -> Vec<Scene> {
     let mut scenes = Vec::new();
     for mut stage in stages_with(settings).await {
         let forge = Arc::new(FakeForge::default());
@@ -158,26 +158,26 @@ pub async fn scenes_with(settings: &str) -> Vec<Scene> {
 }
 
 /// A file that was uploaded.
-pub struct Uploaded {
-    pub file: FileId,
-    pub filename: String,
+pub(crate) struct Uploaded {
+    pub(crate) file: FileId,
+    pub(crate) filename: String,
 }
 
 impl Scene {
-    pub fn app(&self) -> &App {
+    pub(crate) fn app(&self) -> &App {
         &self.stage.app
     }
 
-    pub fn sees(&self, sight: Result<Sight, ForgeError>) {
+    pub(crate) fn sees(&self, sight: Result<Sight, ForgeError>) {
         *self.forge.sight.lock().unwrap() = Some(sight);
     }
 
-    pub async fn tx(&self) -> Tx {
+    pub(crate) async fn tx(&self) -> Tx {
         self.app().store.write().await.unwrap()
     }
 
     /// Adds an account with a verified address.
-    pub async fn account(&self, name: &str, role: AccountRole) -> Account {
+    pub(crate) async fn account(&self, name: &str, role: AccountRole) -> Account {
         let now = self.app().now();
         let account = Account {
             id: AccountId::new(),
@@ -196,7 +196,7 @@ impl Scene {
     }
 
     /// A responder with a management token for the API.
-    pub async fn responder(&self, name: &str) -> (Responder, String) {
+    pub(crate) async fn responder(&self, name: &str) -> (Responder, String) {
         let account = self.account(name, AccountRole::Responder).await;
         let end = self.app().now().plus_seconds(86_400);
         let secret =
@@ -207,7 +207,7 @@ impl Scene {
         (requester.responder().unwrap(), secret.expose_secret().to_owned())
     }
 
-    pub async fn project(&self, name: &str, owner: &Account) -> ProjectId {
+    pub(crate) async fn project(&self, name: &str, owner: &Account) -> ProjectId {
         let now = self.app().now();
         let normalised = name.to_lowercase();
         let project = Project {
@@ -227,7 +227,7 @@ impl Scene {
     }
 
     /// An account-scoped token; `label` is `REPOSITORY#SECRET`.
-    pub async fn token(&self, owner: &Account, label: Option<&str>) -> TokenId {
+    pub(crate) async fn token(&self, owner: &Account, label: Option<&str>) -> TokenId {
         let label = label.and_then(|label| label.split_once('#'));
         let token = Token {
             id: TokenId::new(),
@@ -258,7 +258,7 @@ impl Scene {
         token.id
     }
 
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         token: TokenId,
         project: ProjectId,
@@ -273,44 +273,44 @@ impl Scene {
     }
 
     /// Works off everything that is due, then what becomes due by back-off.
-    pub async fn work(&self) {
+    pub(crate) async fn work(&self) {
         while jobs::work_off(self.app()).await.unwrap() > 0 {}
     }
 
-    pub async fn token_state(&self, id: TokenId) -> TokenState {
+    pub(crate) async fn token_state(&self, id: TokenId) -> TokenState {
         let mut tx = self.tx().await;
         tokens::by_id(&mut tx, id).await.unwrap().unwrap().state
     }
 
-    pub async fn file_state(&self, id: FileId) -> FileState {
+    pub(crate) async fn file_state(&self, id: FileId) -> FileState {
         let mut tx = self.tx().await;
         files::by_id(&mut tx, id).await.unwrap().unwrap().state
     }
 
-    pub async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> Answer {
         self.stage.post_json(path, Some(token), &body).await
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         let request = Request::get(path).header("authorization", format!("Bearer {token}"));
         self.stage.send(request.body(Body::empty()).unwrap()).await
     }
 
     /// Sends a report from anybody; returns its id.
-    pub async fn report(&self, body: Value) -> String {
+    pub(crate) async fn report(&self, body: Value) -> String {
         let answer = self.stage.post_json("/api/v1/reports", None, &body).await;
         assert_eq!(answer.status, 201, "{}", answer.text());
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
-    pub async fn count(&self, query: &str) -> i64 {
+    pub(crate) async fn count(&self, query: &str) -> i64 {
         let query = query.replacen("COUNT(*)", "CAST(COUNT(*) AS TEXT)", 1);
         self.stage.look(&query).await.parse().unwrap()
     }
 }
 
 /// An upload inside a transaction that the test ends when it likes.
-pub async fn upload_within(
+pub(crate) async fn upload_within(
     tx: &mut Tx,
     token: TokenId,
     project: ProjectId,
