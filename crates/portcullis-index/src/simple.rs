@@ -135,24 +135,25 @@ impl Page {
         for link in &self.files {
             html += &link.html();
         }
-        html + &format!("  </body>\n</html>\n<!--SERIAL {}-->", self.meta.last_serial)
+        html + &format!("  </body>\n</html>\n<!--SERIAL {}-->\n", self.meta.last_serial)
     }
 }
 
 impl Link {
     fn html(&self) -> String {
-        let mut attributes = String::new();
+        // Blanks stand where PyPI's frozen form has them: after `href`, and after a requires-python.
+        let mut attributes = String::from(" ");
         if let Some(requires_python) = &self.requires_python {
-            attributes += &format!(" data-requires-python=\"{}\"", escape(requires_python));
+            attributes += &format!("data-requires-python=\"{}\" ", escape(requires_python));
         }
         if let MetadataLink::Hash { sha256 } = &self.core_metadata {
             attributes += &format!(
-                " data-dist-info-metadata=\"sha256={sha256}\" data-core-metadata=\"sha256={sha256}\""
+                "data-dist-info-metadata=\"sha256={sha256}\" data-core-metadata=\"sha256={sha256}\""
             );
         }
         let sha256 = self.hashes.get("sha256").map(String::as_str).unwrap_or_default();
         format!(
-            "    <a href=\"{}#sha256={sha256}\"{attributes} >{}</a><br />\n",
+            "    <a href=\"{}#sha256={sha256}\"{attributes}>{}</a><br />\n",
             escape(&self.url),
             escape(&self.filename)
         )
@@ -167,7 +168,7 @@ fn json(value: &impl Serialize) -> String {
 
 fn head(title: &str, metas: &[(&str, &str)]) -> String {
     let mut html = format!(
-        "<!DOCTYPE html>\n<html>\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n"
+        "<!DOCTYPE html>\n<html lang=\"en\">\n  <head>\n    <meta name=\"pypi:repository-version\" content=\"{API_VERSION}\">\n"
     );
     for (name, content) in metas {
         html += &format!("    <meta name=\"{name}\" content=\"{content}\">\n");

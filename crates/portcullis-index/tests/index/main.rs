@@ -13,6 +13,7 @@
 
 mod ci_issuer;
 mod desk;
+mod distribution;
 mod history;
 mod incident;
 mod pages;
@@ -21,3 +22,4 @@ mod pages_project;
 mod store;
 mod support;
 mod trusted_publishing;
+mod upload;

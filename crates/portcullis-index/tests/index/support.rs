@@ -25,16 +25,16 @@ use tower::ServiceExt;
 
 /// A clock that stands until it is turned.
 #[derive(Clone)]
-pub struct TestClock(Arc<AtomicI64>);
+pub(crate) struct TestClock(Arc<AtomicI64>);
 
 impl TestClock {
     /// 2026-01-01T00:00:00Z.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicI64::new(1_767_225_600_000_000)))
     }
 
     /// Lets so many seconds pass.
-    pub fn pass_seconds(&self, seconds: i64) {
+    pub(crate) fn pass_seconds(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 }
@@ -47,21 +47,21 @@ impl Clock for TestClock {
 }
 
 /// One application on one fresh database.
-pub struct Stage {
-    pub app: App,
-    pub clock: TestClock,
-    pub name: &'static str,
-    pub database_url: String,
+pub(crate) struct Stage {
+    pub(crate) app: App,
+    pub(crate) clock: TestClock,
+    pub(crate) name: &'static str,
+    pub(crate) database_url: String,
     _folder: tempfile::TempDir,
 }
 
 /// A stage on each kind of database, with the default settings.
-pub async fn stages() -> Vec<Stage> {
+pub(crate) async fn stages() -> Vec<Stage> {
     stages_with("").await
 }
 
 /// A stage on each kind of database, with a settings file's text.
-pub async fn stages_with(settings: &str) -> Vec<Stage> {
+pub(crate) async fn stages_with(settings: &str) -> Vec<Stage> {
     vec![stage("sqlite", settings).await, stage("postgres", settings).await]
 }
 
@@ -90,31 +90,31 @@ async fn stage(name: &'static str, settings: &str) -> Stage {
 }
 
 /// An answer, its body read whole.
-pub struct Answer {
-    pub status: StatusCode,
-    pub reason: Option<String>,
-    pub headers: axum::http::HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: Option<String>,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
 impl Stage {
     /// Sends a request through the router, from 127.0.0.1.
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         self.send_from("127.0.0.1", request).await
     }
 
     /// Sends a request through the router from an address.
-    pub async fn send_from(&self, address: &str, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn send_from(&self, address: &str, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer(format!("{address}:40000").parse().unwrap()));
         let response: Response<Body> = web::router(self.app.clone()).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
@@ -126,11 +126,16 @@ impl Stage {
         Answer { status: parts.status, reason, headers: parts.headers, body }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post_json(&self, path: &str, token: Option<&str>, body: &serde_json::Value) -> Answer {
+    pub(crate) async fn post_json(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: &serde_json::Value,
+    ) -> Answer {
         let mut request = Request::post(path).header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -139,14 +144,14 @@ impl Stage {
     }
 
     /// Runs a statement on the database beside the application, as somebody with access to it could.
-    pub async fn tamper(&self, statement: &str) {
+    pub(crate) async fn tamper(&self, statement: &str) {
         let mut connection = sqlx::AnyConnection::connect(&self.database_url).await.unwrap();
         connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await.unwrap();
         connection.close().await.unwrap();
     }
 
     /// One text out of the database beside the application.
-    pub async fn look(&self, query: &str) -> String {
+    pub(crate) async fn look(&self, query: &str) -> String {
         let mut connection = sqlx::AnyConnection::connect(&self.database_url).await.unwrap();
         let row =
             sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await.unwrap();
@@ -155,7 +160,7 @@ impl Stage {
     }
 
     /// Seals everything that was recorded so far.
-    pub async fn seal(&self) -> Option<portcullis_index::history::Checkpoint> {
+    pub(crate) async fn seal(&self) -> Option<portcullis_index::history::Checkpoint> {
         let app = &self.app;
         portcullis_index::history::seal(&app.store, &app.checkpoint_signer, &app.node, 10, app.now())
             .await
