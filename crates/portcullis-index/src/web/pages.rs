@@ -99,6 +99,8 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            // Not `no-referrer`: with that, browsers send their own forms with an opaque origin.
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
             response
         }
         Err(error) => Problem::unavailable(&error).into_response(),

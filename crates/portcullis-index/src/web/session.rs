@@ -272,17 +272,19 @@ where
 /// The field of every form that holds the session's token.
 pub const FORM_TOKEN: &str = "form_token";
 
-/// Whether a browser says that a request comes from our own pages. Every browser in use sends `Origin` with a POST, most
-/// also `Sec-Fetch-Site`; a client that sends neither is no browser, and carries no cookies that a foreign site could ride on.
+/// Whether a browser says that a request comes from our own pages. `Sec-Fetch-Site` says it best; a page whose address must
+/// not be told to anybody (`Referrer-Policy: no-referrer`) sends an opaque `Origin` with its own forms. Browsers that know
+/// only `Origin` are taken by that. A client that sends neither is no browser, and carries no cookies that a foreign site could
+/// ride on.
 fn same_origin(app: &App, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    if let Some(site) = text("sec-fetch-site")
-        && !matches!(site, "same-origin" | "none")
-    {
+    let site = text("sec-fetch-site");
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
         return false;
     }
     match text(ORIGIN.as_str()) {
         None => true,
+        Some("null") => site == Some("same-origin"),
         Some(origin) => {
             let ours = app.base_url.origin().ascii_serialization();
             // Trying out on loopback: `localhost` and `127.0.0.1` are the same server, and the browser says which it used.

@@ -238,6 +238,10 @@ async fn a_form_of_no_session_or_another_one_is_refused() {
             let out = ada.post_from("/sign-out", &[("form_token", token)], headers).await;
             assert_eq!(out.status, StatusCode::FORBIDDEN, "signing out with {what} on {}", stage.name);
         }
+        // What browsers send for a form on a page that tells nobody its address.
+        let opaque = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+        let own = Browser::new(&stage).post_from("/sign-in", &[("username", "x")], &opaque).await;
+        assert_eq!(own.status, StatusCode::UNPROCESSABLE_ENTITY);
         let signing_in = [("username", "ada"), ("password", PASSWORD)];
         let foreign = Browser::new(&stage)
             .post_from("/sign-in", &signing_in, &[("origin", "https://evil.example")])

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 
@@ -57,13 +57,16 @@ fn form(
 ) -> Response {
     let layout = Layout::plain(app);
     let action = format!("{PATH}{secret}");
-    match invitation {
+    let mut response = match invitation {
         Invitation::FirstAdministrator => {
             let (name, email) = (name.to_owned(), email.to_owned());
             page(status, &FirstAdministrator { layout, message, action, name, email })
         }
         Invitation::Reset(account) => page(status, &Reset { layout, message, action, name: account.name }),
-    }
+    };
+    // This page's address is the secret: not even the style sheet's request may name it.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 async fn submit(
