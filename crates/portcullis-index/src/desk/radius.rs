@@ -836,6 +836,10 @@ impl Search<'_> {
         };
         for token in tokens::reaching_project(tx, id).await? {
             if token.lives_in.as_deref() == Some(ground.repository.as_str()) {
+                // Its label decided already; what it opens is named all the same.
+                if let Some(found) = self.tokens.get_mut(&token.id) {
+                    found.projects.insert(id);
+                }
                 continue;
             }
             let uses = self.uses(tx, token.id).await?;
