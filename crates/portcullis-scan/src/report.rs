@@ -188,6 +188,9 @@ pub struct Finding {
     pub flow: Vec<FlowHop>,
     /// Since when, until when, on which refs.
     pub exposures: Vec<Exposure>,
+    /// Why the operator accepts it, where he does. Set by the program, never by anything in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
 }
 
 /// A repository by the name it was given and by what it is.

@@ -461,6 +461,7 @@ impl Joint<'_> {
             destinations,
             flow: seen.flow.clone(),
             exposures: self.exposures(version, seen, &held, &exposed),
+            accepted: None,
         })
     }
 

@@ -17,6 +17,19 @@ pub enum Weight {
     Excuse,
 }
 
+impl Weight {
+    /// What the weight means, in a few words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Weight::Place => "where it goes",
+            Weight::Weak => "weak",
+            Weight::Greed => "greed",
+            Weight::Hiding => "hiding",
+            Weight::Excuse => "an excuse",
+        }
+    }
+}
+
 macro_rules! signals {
     ($($name:ident = $id:literal, $weight:ident, $meaning:literal;)*) => {
         /// One fact about a finding.

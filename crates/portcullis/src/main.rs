@@ -7,7 +7,10 @@
 mod admin;
 mod completions;
 mod desk;
+mod explain;
+mod output;
 mod remote;
+mod scan;
 mod serve;
 mod server;
 
@@ -25,6 +28,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Find workflows that carry secrets away: now, and in history
+    Scan(scan::Arguments),
+    /// Print what a rule or a signal means
+    Explain(explain::Arguments),
     /// Run the index, Trusted Publishing and the incident desk
     Serve(serve::Arguments),
     /// Administer the server's database directly
@@ -81,6 +88,8 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     match command {
+        Command::Scan(arguments) => scan::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Admin(arguments) => admin::run(&arguments),
         Command::Report(arguments) => desk::report(&arguments),

@@ -1,0 +1,32 @@
+//! How a report is printed. One file per form; each has one escaper, for all text of a repository is hostile.
+
+mod human;
+mod json;
+mod sarif;
+
+use std::io::{self, Write};
+
+use portcullis_scan::Report;
+
+/// Forms of output.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people: excerpts and what to do
+    Human,
+    /// One document, `portcullis.scan/1`
+    Json,
+    /// One object a line
+    Jsonl,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+}
+
+/// Prints a report.
+pub(crate) fn write(out: &mut impl Write, format: Format, report: &Report, explain: bool) -> io::Result<()> {
+    match format {
+        Format::Human => human::write(out, report, explain),
+        Format::Json => json::document(out, report),
+        Format::Jsonl => json::lines(out, report),
+        Format::Sarif => sarif::write(out, report),
+    }
+}

@@ -1,0 +1,214 @@
+//! `portcullis scan`: arguments, what is shown of a report, and the outcome. What is found is the library's business.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use portcullis_scan::report::Verdict;
+use portcullis_scan::{Options, Report};
+
+use crate::Outcome;
+use crate::output::{self, Format};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  portcullis scan                          the repository in this folder, all versions
+  portcullis scan --format json ~/src      every repository below a folder, as one document
+  portcullis scan --min-verdict malicious  only what nobody does for themselves
+
+Exit code 0: nothing found; 1: something found; 2: nothing could be read.")]
+pub(crate) struct Arguments {
+    /// Work trees, bare repositories, workflow files, or folders that hold any of these
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// How to print what is found
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The mildest verdict that is printed and counts for the exit code
+    #[arg(long, value_enum, default_value_t = MinVerdict::Exposed)]
+    min_verdict: MinVerdict,
+    /// Look at the present files only
+    #[arg(long)]
+    no_history: bool,
+    /// Only versions that stood at or after a date (2025-09-01, RFC 3339), or that are newer than a commit
+    #[arg(long, value_name = "DATE|COMMIT")]
+    since: Option<String>,
+    /// Only references that match this pattern
+    #[arg(long, value_name = "PATTERN")]
+    refs: Option<String>,
+    /// A file of commit ids to look at besides the references, one a line
+    #[arg(long, value_name = "FILE")]
+    commits: Option<PathBuf>,
+    /// A file of paths to scan, one a line
+    #[arg(long, value_name = "FILE")]
+    repositories: Option<PathBuf>,
+    /// Which repository this is, where the remote's URL doesn't say
+    #[arg(long, value_name = "HOST/OWNER/NAME")]
+    identity: Option<String>,
+    /// Number of threads; one for each core if not given
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// Print for each finding what its signals mean and how they weigh
+    #[arg(long)]
+    explain: bool,
+    /// Accept a finding by its id; it is still listed (repeatable)
+    #[arg(long, value_name = "ID=REASON")]
+    accept: Vec<String>,
+    /// Exit with 2 if anything could not be looked at
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MinVerdict {
+    Advice,
+    Exposed,
+    Suspicious,
+    Malicious,
+}
+
+impl From<MinVerdict> for Verdict {
+    fn from(verdict: MinVerdict) -> Self {
+        match verdict {
+            MinVerdict::Advice => Verdict::Advice,
+            MinVerdict::Exposed => Verdict::Exposed,
+            MinVerdict::Suspicious => Verdict::Suspicious,
+            MinVerdict::Malicious => Verdict::Malicious,
+        }
+    }
+}
+
+/// Scans and prints.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
+    let options = options(arguments)?;
+    let accepted = accepted(&arguments.accept)?;
+    let paths = options.paths.len();
+    let mut report = portcullis_scan::scan(&options);
+    keep(&mut report, arguments.min_verdict.into(), &accepted);
+    print(arguments, &report)?;
+    if report.paths_read == 0 {
+        let first = report.document.problems.first().map(|problem| problem.what.clone()).unwrap_or_default();
+        bail!("scanning {paths} path(s): none could be read ({first})");
+    }
+    if options.paths.len() == 1 && report.document.stats.repositories == 0 {
+        bail!(
+            "scanning `{}`: no repository and no workflow file in it; give a work tree, a bare repository, or a file below `.github`",
+            options.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
+        );
+    }
+    if arguments.strict && !report.document.problems.is_empty() {
+        bail!("{} problem(s), and --strict accepts none", report.document.problems.len());
+    }
+    let counts = report.document.findings.iter().any(|finding| finding.accepted.is_none());
+    Ok(if counts { Outcome::Found } else { Outcome::Done })
+}
+
+fn options(arguments: &Arguments) -> anyhow::Result<Options> {
+    let mut options = Options {
+        paths: arguments.paths.clone(),
+        history: !arguments.no_history,
+        identity: arguments.identity.as_deref().map(identity).transpose()?,
+        refs: arguments.refs.clone(),
+        jobs: arguments.jobs,
+        ..Options::default()
+    };
+    if let Some(file) = &arguments.repositories {
+        options.paths.extend(lines(file)?.into_iter().map(PathBuf::from));
+    }
+    if options.paths.is_empty() {
+        options.paths.push(PathBuf::from("."));
+    }
+    if let Some(path) = options.paths.iter().find(|path| path.to_string_lossy().contains("://")) {
+        bail!(
+            "scanning `{}`: this is an address; clone it first (`git clone --mirror`) and give the folder",
+            path.display()
+        );
+    }
+    if let Some(file) = &arguments.commits {
+        options.heads = lines(file)?;
+        if let Some(wrong) =
+            options.heads.iter().find(|id| id.len() != 40 || !id.chars().all(|c| c.is_ascii_hexdigit()))
+        {
+            bail!("reading `{}`: `{wrong}` is no commit id of 40 hexadecimal digits", file.display());
+        }
+    }
+    match arguments.since.as_deref() {
+        None => {}
+        Some(text) if text.len() >= 7 && text.len() <= 40 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
+            options.since_commit = Some(text.to_ascii_lowercase());
+        }
+        Some(text) => options.since = Some(seconds(text)?),
+    }
+    Ok(options)
+}
+
+fn seconds(text: &str) -> anyhow::Result<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.as_second());
+    }
+    let date: jiff::civil::Date = text.parse().with_context(|| {
+        format!("reading --since `{text}`: expected a date (2025-09-01), a time (RFC 3339) or a commit id")
+    })?;
+    let midnight: jiff::Timestamp = format!("{date}T00:00:00Z").parse()?;
+    Ok(midnight.as_second())
+}
+
+fn identity(text: &str) -> anyhow::Result<String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    if parts.len() < 3 || parts.iter().any(|part| part.is_empty()) {
+        bail!("reading --identity `{text}`: expected HOST/OWNER/NAME, as in github.com/owner/name");
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+fn accepted(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    given
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((id, reason)) if id.len() == 16 && !reason.trim().is_empty() => {
+                Ok((id.to_ascii_lowercase(), reason.trim().to_owned()))
+            }
+            _ => bail!("reading --accept `{text}`: expected ID=REASON, the finding's 16-digit id and why it is accepted"),
+        })
+        .collect()
+}
+
+fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Drops what is milder than asked for and marks what is accepted.
+fn keep(report: &mut Report, mildest: Verdict, accepted: &[(String, String)]) {
+    report.document.findings.retain(|finding| finding.verdict >= mildest);
+    for finding in &mut report.document.findings {
+        finding.accepted =
+            accepted.iter().find(|(id, _)| *id == finding.id).map(|(_, reason)| reason.clone());
+    }
+}
+
+fn print(arguments: &Arguments, report: &Report) -> anyhow::Result<()> {
+    match &arguments.output {
+        Some(path) => {
+            let mut file = File::create(path).with_context(|| format!("writing `{}`", path.display()))?;
+            let mut plain = anstream::StripStream::new(&mut file);
+            output::write(&mut plain, arguments.format, report, arguments.explain)?;
+            file.flush()?;
+        }
+        None => {
+            let mut out = anstream::stdout().lock();
+            output::write(&mut out, arguments.format, report, arguments.explain)?;
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
