@@ -1,5 +1,7 @@
 //! Projects: their names, and how one comes to be.
 
+pub mod ownership;
+
 use std::fmt;
 use std::str::FromStr;
 

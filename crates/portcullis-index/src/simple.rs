@@ -261,7 +261,8 @@ pub fn file_path(file: &File) -> String {
 }
 
 /// Why a file is not offered; none where it is.
-fn why_not_offered(project: &Project, release: &Release, file: &File) -> Option<String> {
+#[must_use]
+pub fn why_not_offered(project: &Project, release: &Release, file: &File) -> Option<String> {
     let cause = |what: &str, cause: &Option<String>| match cause {
         Some(cause) => format!("{what}: {cause}"),
         None => what.to_owned(),

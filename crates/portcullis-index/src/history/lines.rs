@@ -145,6 +145,7 @@ fn in_words(tag: &str) -> &str {
         "project:oidc:publisher-removed" => "Publisher removed",
         "project:oidc:publisher-paused" => "Publisher paused",
         "project:oidc:publisher-released" => "Publisher active again",
+        "project:repository:confirmed" => "Repository confirmed by an owner",
         "project:role:add" => "Member added",
         "project:role:remove" => "Member removed",
         "file:add" => "File uploaded",

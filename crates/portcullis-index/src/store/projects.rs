@@ -140,6 +140,18 @@ pub async fn by_id_locked(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>>
     row.as_ref().map(project).transpose()
 }
 
+/// The project of this id, locked so that nobody else locks or changes it before this transaction ends.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id_for_update(tx: &mut Tx, id: ProjectId) -> Result<Option<Project>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE p.id = $1", tx.update_lock()]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(project).transpose()
+}
+
 /// The normalised name of a project whose name looks the same.
 ///
 /// # Errors
@@ -237,6 +249,22 @@ pub async fn insert_role(
     .bind(account.to_string())
     .bind(role.word())
     .bind(now.0)
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends what an account may do with a project.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn end_role(tx: &mut Tx, project: ProjectId, account: AccountId, now: Instant) -> Result<()> {
+    sqlx::query(
+        "UPDATE roles SET removed_at = $1 WHERE project_id = $2 AND account_id = $3 AND removed_at IS NULL",
+    )
+    .bind(now.0)
+    .bind(project.to_string())
+    .bind(account.to_string())
     .execute(tx.connection())
     .await?;
     Ok(())

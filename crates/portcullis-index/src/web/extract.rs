@@ -75,7 +75,10 @@ impl FromRequestParts<App> for Requester {
                 "Forbidden",
                 "A pypi- token uploads; the management API takes a management token (portcullis-…).",
             )),
-            _ => Err(authority::AuthorityError::Unknown.into()),
+            Some(_) => Err(authority::AuthorityError::Unknown.into()),
+            None => crate::web::session::requester(parts, app)
+                .await
+                .ok_or_else(|| authority::AuthorityError::Unknown.into()),
         }
     }
 }

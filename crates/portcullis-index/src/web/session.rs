@@ -16,6 +16,7 @@ use crate::account::session::{self, HalfSignedIn, SignedIn, Visitor};
 use crate::app::App;
 use crate::authority::{Owner, Requester, Responder};
 use crate::project::ProjectName;
+use crate::settings::ReadAccess;
 use crate::store::projects;
 use crate::web::pages::PageError;
 
@@ -96,6 +97,23 @@ impl FromRequestParts<App> for HalfSignedIn {
     }
 }
 
+/// Somebody who may read the index: anybody, or whoever is signed in where the operator says so.
+#[derive(Debug, Clone)]
+pub struct Reader(pub Visitor);
+
+impl FromRequestParts<App> for Reader {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
+        match app.settings.read {
+            ReadAccess::Anyone => Ok(Self(Visitor::from_request_parts(parts, app).await?)),
+            ReadAccess::SignedIn => {
+                Ok(Self(Visitor::SignedIn(SignedIn::from_request_parts(parts, app).await?)))
+            }
+        }
+    }
+}
+
 /// Somebody at the desk.
 #[derive(Debug, Clone)]
 pub struct AtDesk {
@@ -140,6 +158,20 @@ impl FromRequestParts<App> for OfProject {
         let owner = Requester::of_session(signed_in.account().clone()).owner(&mut tx, &project).await?;
         Ok(Self { signed_in, owner })
     }
+}
+
+/// The header by which a program that holds a session's cookie shows the session's form token: the management API takes a
+/// session for reading as it is, and for changing something only with this.
+pub const FORM_TOKEN_HEADER: &str = "x-portcullis-form-token";
+
+/// Who asks by a session, for the management API; none without one, or where the form token is missing.
+pub(crate) async fn requester(parts: &mut Parts, app: &App) -> Option<Requester> {
+    let Ok(Visitor::SignedIn(signed_in)) = Visitor::from_request_parts(parts, app).await else { return None };
+    let token = parts.headers.get(FORM_TOKEN_HEADER).and_then(|value| value.to_str().ok());
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let may =
+        reads || (same_origin(app, &parts.headers) && token.is_some_and(|token| signed_in.owns_form(token)));
+    may.then(|| Requester::of_session(signed_in.account().clone()))
 }
 
 /// Whose forms carry which token.

@@ -5,7 +5,7 @@ use portcullis_index::store::accounts::AccountRole;
 
 use crate::pages::{Browser, person};
 use crate::pages_desk::struck;
-use crate::support::{Stage, stages};
+use crate::support::{Stage, stages, stages_with};
 
 const PROJECT: &str = "/project/lanternfish";
 const FORM: &str = "/project/lanternfish/publishers";
@@ -176,5 +176,107 @@ async fn a_pending_publisher_waits_on_its_owners_page() {
         let removed = ada.submit("/account", "/account/publishers/remove", &[]).await;
         assert_eq!(removed.status, StatusCode::SEE_OTHER);
         assert!(!ada.get("/account").await.text().contains("<strong>anglerfish</strong>"));
+    }
+}
+
+#[tokio::test]
+async fn an_owner_gives_and_takes_roles_and_one_owner_stays() {
+    for mut stage in stages().await {
+        let struck = struck(&mut stage).await;
+        person(&stage, "olu", AccountRole::User).await;
+        let members = "/project/lanternfish/members";
+        let (mut mara, mut olu) = (Browser::new(&stage), Browser::new(&stage));
+        mara.sign_in("mara").await;
+        olu.sign_in("olu").await;
+        let token = mara.token().await;
+        let own = struck.owner.id.to_string();
+        let remove = [("form_token", token.as_str()), ("member", own.as_str())];
+        let last = mara.post(&format!("{members}/remove"), &remove).await;
+        assert_eq!(last.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(last.text().contains("last owner"), "{}", last.text());
+        let nobody = mara.submit(PROJECT, members, &[("member", "nobody"), ("role", "owner")]).await;
+        assert!(nobody.text().contains("no account named nobody"), "{}", nobody.text());
+        let made = mara.submit(PROJECT, members, &[("member", "OLU"), ("role", "maintainer")]).await;
+        assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
+        let twice = mara.submit(PROJECT, members, &[("member", "olu"), ("role", "owner")]).await;
+        assert_eq!(twice.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(olu.get("/account").await.text().contains("Member added"), "olu is not told of the role");
+
+        // A maintainer uploads; who else does, an owner decides.
+        let eves = olu.token().await;
+        let promote = [("form_token", eves.as_str()), ("member", "olu"), ("role", "owner")];
+        assert_eq!(olu.post(members, &promote).await.status, StatusCode::FORBIDDEN);
+        let taken = mara.submit(PROJECT, &format!("{members}/remove"), &[]).await;
+        assert_eq!(taken.status, StatusCode::UNPROCESSABLE_ENTITY, "the first in the list is the last owner");
+        let id = stage.look("SELECT id FROM accounts WHERE name = 'olu'").await;
+        let remove = [("form_token", token.as_str()), ("member", id.as_str())];
+        assert_eq!(mara.post(&format!("{members}/remove"), &remove).await.status, StatusCode::SEE_OTHER);
+        assert_eq!(count(&stage, "roles WHERE removed_at IS NULL").await, "1");
+        assert_eq!(count(&stage, "events WHERE tag = 'project:role:remove'").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_confirms_only_a_repository_that_an_upload_named() {
+    for mut stage in stages().await {
+        struck(&mut stage).await;
+        let project = stage.look("SELECT id FROM projects").await;
+        let named = "github.com/example-org/lanternfish";
+        stage
+            .tamper(&format!(
+                "INSERT INTO project_repositories (project_id, repository, basis, first_seen_at) \
+                 VALUES ('{project}', '{named}', 'metadata-url', 1)"
+            ))
+            .await;
+        let mut mara = Browser::new(&stage);
+        mara.sign_in("mara").await;
+        let token = mara.token().await;
+        let other = [("form_token", token.as_str()), ("repository", "github.com/eve/trap")];
+        let refused = mara.post("/project/lanternfish/repositories", &other).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let confirmed = mara.submit(PROJECT, "/project/lanternfish/repositories", &[]).await;
+        assert_eq!(confirmed.status, StatusCode::SEE_OTHER, "{}", confirmed.text());
+        assert!(mara.get(PROJECT).await.text().contains("confirmed by an owner"));
+        assert_eq!(count(&stage, "project_repositories WHERE basis = 'owner-confirmed'").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn where_reading_is_signed_in_the_pages_are_too() {
+    for mut stage in stages_with("[access]\nread = \"signed-in\"\n").await {
+        struck(&mut stage).await;
+        let mut browser = Browser::new(&stage);
+        for path in ["/", PROJECT] {
+            let answer = browser.get(path).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}: {}", answer.text());
+        }
+        assert_eq!(browser.get("/report").await.status, StatusCode::OK, "reporting needs no account");
+        browser.sign_in("mara").await;
+        assert!(browser.get("/").await.text().contains("Lanternfish"));
+        assert_eq!(browser.get(PROJECT).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_session_reads_the_management_api_and_changes_nothing_without_its_form_token() {
+    for stage in stages().await {
+        person(&stage, "rosa", AccountRole::Responder).await;
+        let mut browser = Browser::new(&stage);
+        assert_eq!(browser.get("/api/v1/cases").await.status, StatusCode::UNAUTHORIZED);
+        browser.sign_in("rosa").await;
+        assert_eq!(browser.get("/api/v1/cases").await.status, StatusCode::OK);
+        let body = r#"{"repository":"github.com/example-org/lanternfish"}"#;
+        let token = browser.token().await;
+        let own = [("origin", "https://packages.example"), ("x-portcullis-form-token", token.as_str())];
+        let foreign = [("origin", "https://evil.example"), ("x-portcullis-form-token", token.as_str())];
+        for (headers, status) in [
+            (&own[..1], StatusCode::UNAUTHORIZED),
+            (&foreign[..], StatusCode::UNAUTHORIZED),
+            (&own[..], StatusCode::CREATED),
+        ] {
+            let answer = browser.post_json("/api/v1/cases", body, headers).await;
+            assert_eq!(answer.status, status, "{}", answer.text());
+        }
+        assert_eq!(count(&stage, "cases").await, "1");
     }
 }

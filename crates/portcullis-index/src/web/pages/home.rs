@@ -9,10 +9,10 @@ use axum::routing::get;
 use serde::Deserialize;
 
 use super::{Layout, PageError, page};
-use crate::account::session::Visitor;
 use crate::app::App;
 use crate::search;
 use crate::store::projects::Project;
+use crate::web::session::Reader;
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/", get(show))
@@ -50,7 +50,7 @@ struct Home {
 
 async fn show(
     State(app): State<App>,
-    visitor: Visitor,
+    Reader(visitor): Reader,
     Query(asked): Query<Asked>,
 ) -> Result<Response, PageError> {
     let hits = search::by_name(&app, &asked.q).await?;

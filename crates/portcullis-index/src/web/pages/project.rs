@@ -12,17 +12,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::publishers::{self, PublisherForm, Shown};
-use super::{Layout, PageError, page, see_other};
+use super::{Layout, PageError, page, see_other, sentence};
 use crate::account::session::Visitor;
 use crate::app::App;
 use crate::history::lines::{self, Line};
 use crate::project::ProjectName;
-use crate::publisher::{self, PublisherError};
+use crate::project::ownership::{self, OwnershipError};
+use crate::publisher;
 use crate::store::Tx;
 use crate::store::files::{self, File, FileState, Release};
-use crate::store::projects::{self, Project, ProjectRole};
+use crate::store::projects::{self, Project, ProjectRole, RepositoryBasis, RepositoryLink};
 use crate::web::extract::Client;
-use crate::web::session::{Fields, Form, OfProject};
+use crate::web::session::{Fields, Form, OfProject, Reader};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -30,6 +31,9 @@ pub(super) fn routes() -> Router<App> {
         .route("/project/{project}/", get(show))
         .route("/project/{project}/publishers", post(add_publisher))
         .route("/project/{project}/publishers/remove", post(remove_publisher))
+        .route("/project/{project}/members", post(add_member))
+        .route("/project/{project}/members/remove", post(remove_member))
+        .route("/project/{project}/repositories", post(confirm_repository))
         .route("/project/{project}/history", get(history))
 }
 
@@ -40,9 +44,20 @@ struct FileView {
     sha256: String,
     uploaded: String,
     offered: bool,
-    state: &'static str,
-    cause: Option<String>,
+    why_not: Option<String>,
     publisher_url: Option<String>,
+}
+
+struct MemberView {
+    id: String,
+    name: String,
+    role: &'static str,
+}
+
+/// A repository that the project is said, or was confirmed, to come from.
+struct RepositoryView {
+    name: String,
+    confirmed: bool,
 }
 
 struct ReleaseView {
@@ -68,8 +83,8 @@ struct ProjectPage {
     facts: Vec<(&'static str, String)>,
     index_url: String,
     publishers: Vec<Shown>,
-    members: Vec<(String, &'static str)>,
-    repositories: Vec<(String, &'static str)>,
+    members: Vec<MemberView>,
+    repositories: Vec<RepositoryView>,
     releases: Vec<ReleaseView>,
     is_owner: bool,
     forms: Vec<PublisherForm>,
@@ -77,7 +92,7 @@ struct ProjectPage {
 
 async fn show(
     State(app): State<App>,
-    visitor: Visitor,
+    Reader(visitor): Reader,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let unknown = || PageError::not_found("there is no such project");
@@ -121,9 +136,12 @@ async fn content(
         facts: facts(&metadata),
         index_url: app.url("/simple/"),
         publishers: publishers.into_iter().map(Shown::from).collect(),
-        members: members.into_iter().map(|(_, name, role)| (name, role.word())).collect(),
-        repositories: repositories.into_iter().map(|link| (link.repository, link.basis.word())).collect(),
-        releases: releases.iter().map(|release| release_view(release, &all)).collect(),
+        members: members
+            .into_iter()
+            .map(|(id, name, role)| MemberView { id: id.to_string(), name, role: role.word() })
+            .collect(),
+        repositories: repository_views(&repositories),
+        releases: releases.iter().map(|release| release_view(&project, release, &all)).collect(),
         is_owner,
         forms,
         name: project.name,
@@ -132,27 +150,39 @@ async fn content(
     })
 }
 
-fn release_view(release: &Release, all: &[File]) -> ReleaseView {
+fn release_view(project: &Project, release: &Release, all: &[File]) -> ReleaseView {
     let mut own: Vec<&File> = all.iter().filter(|file| file.release_id == release.id).collect();
     own.sort_by(|first, second| first.filename.cmp(&second.filename));
     ReleaseView {
         version: release.version.clone(),
         state: release.state.word(),
         cause: release.state_cause.clone(),
-        files: own.into_iter().map(file_view).collect(),
+        files: own.into_iter().map(|file| file_view(project, release, file)).collect(),
     }
 }
 
-fn file_view(file: &File) -> FileView {
+fn repository_views(links: &[RepositoryLink]) -> Vec<RepositoryView> {
+    let mut views: Vec<RepositoryView> = Vec::new();
+    for link in links {
+        let confirmed = link.basis == RepositoryBasis::OwnerConfirmed;
+        match views.iter_mut().find(|view| view.name == link.repository) {
+            Some(view) => view.confirmed |= confirmed,
+            None => views.push(RepositoryView { name: link.repository.clone(), confirmed }),
+        }
+    }
+    views
+}
+
+fn file_view(project: &Project, release: &Release, file: &File) -> FileView {
+    let why_not = crate::simple::why_not_offered(project, release, file);
     FileView {
         url: crate::simple::file_path(file),
         filename: file.filename.clone(),
         size: size_for_people(file.size),
         sha256: file.sha256.clone(),
         uploaded: file.uploaded_at.for_people(),
-        offered: file.state == FileState::Offered,
-        state: file.state.word(),
-        cause: file.state_cause.clone(),
+        offered: why_not.is_none(),
+        why_not,
         // Only an address that a browser opens as a page becomes a link.
         publisher_url: file.publisher_url.clone().filter(|url| url.starts_with("https://")),
     }
@@ -213,17 +243,11 @@ async fn add_publisher(
 ) -> Result<Response, PageError> {
     match publisher::add(&app, &by.owner, &publishers::form(&fields), &origin).await {
         Ok(_) => Ok(see_other(&format!("/project/{}#publishers", by.owner.project().name_normalised))),
-        Err(error) => refused(&app, by, &fields, error).await,
+        Err(error) => refused(&app, by, &fields, publishers::refusal(error)?).await,
     }
 }
 
-async fn refused(
-    app: &App,
-    by: OfProject,
-    fields: &Fields,
-    error: PublisherError,
-) -> Result<Response, PageError> {
-    let message = publishers::refusal(error)?;
+async fn refused(app: &App, by: OfProject, fields: &Fields, message: String) -> Result<Response, PageError> {
     let mut tx = app.store.read().await?;
     let visitor = Visitor::SignedIn(by.signed_in.clone());
     let forms = PublisherForm::filled_in(app, fields);
@@ -243,6 +267,52 @@ async fn remove_publisher(
         Ok(()) => Ok(see_other(&format!("/project/{}#publishers", by.owner.project().name_normalised))),
         Err(error) => Err(PageError::Refused(publishers::refusal(error)?)),
     }
+}
+
+/// Back to the project, or the page once more with what is wrong.
+async fn decided(
+    app: &App,
+    by: OfProject,
+    fields: &Fields,
+    outcome: Result<(), OwnershipError>,
+) -> Result<Response, PageError> {
+    match outcome {
+        Ok(()) => Ok(see_other(&format!("/project/{}#members", by.owner.project().name_normalised))),
+        Err(error @ OwnershipError::Store(_)) => Err(PageError::Unavailable(Box::new(error))),
+        Err(error @ OwnershipError::NotOwner) => Err(PageError::Forbidden(error.to_string())),
+        Err(error) => refused(app, by, fields, sentence(&error.to_string())).await,
+    }
+}
+
+async fn add_member(
+    State(app): State<App>,
+    Client(origin): Client,
+    Form { by, fields }: Form<OfProject>,
+) -> Result<Response, PageError> {
+    let role = fields.text("role").parse().map_err(|_| PageError::BadForm("there is no such role"))?;
+    let outcome = ownership::add_member(&app, &by.owner, fields.text("member"), role, &origin).await;
+    decided(&app, by, &fields, outcome).await
+}
+
+async fn remove_member(
+    State(app): State<App>,
+    Client(origin): Client,
+    Form { by, fields }: Form<OfProject>,
+) -> Result<Response, PageError> {
+    let outcome = match fields.text("member").parse() {
+        Ok(id) => ownership::remove_member(&app, &by.owner, id, &origin).await,
+        Err(_) => Err(OwnershipError::NotMember),
+    };
+    decided(&app, by, &fields, outcome).await
+}
+
+async fn confirm_repository(
+    State(app): State<App>,
+    Client(origin): Client,
+    Form { by, fields }: Form<OfProject>,
+) -> Result<Response, PageError> {
+    let outcome = ownership::confirm_repository(&app, &by.owner, fields.text("repository"), &origin).await;
+    decided(&app, by, &fields, outcome).await
 }
 
 #[derive(Template)]
