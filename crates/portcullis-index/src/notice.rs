@@ -27,6 +27,8 @@ pub enum Change<'a> {
         plan: &'a Plan,
         /// What was done just now.
         actions: &'a [PlannedAction],
+        /// When.
+        at: Instant,
     },
     /// Actions were taken back.
     Released {
@@ -53,13 +55,10 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// What makes this change another one than the last.
+    /// What makes this change another one than the last: containment may be taken back and applied again.
     fn key(&self) -> String {
         match self {
-            Self::Contained { plan, actions } => {
-                let ids: BTreeSet<&str> = actions.iter().map(|action| action.id.as_str()).collect();
-                format!("{}:{}", plan.digest, ids.into_iter().collect::<Vec<_>>().join(","))
-            }
+            Self::Contained { plan, at, .. } => format!("{}:{}", plan.digest, at.0),
             Self::Released { at, .. } => at.0.to_string(),
         }
     }

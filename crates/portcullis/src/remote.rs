@@ -544,3 +544,90 @@ fn size_of(folder: &Path, depth: usize) -> u64 {
     };
     entries.flatten().map(size).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn fetch_from(url: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let clone = Clone::new(folder.path(), url.parse().unwrap());
+        clone.fetch_all().await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn only_https_and_configured_loopback_are_spoken_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = Clone::new(folder.path(), "https://forge.invalid/o/n.git".parse().unwrap());
+        other.git(&["init", "--quiet", "--bare", "--template="], b"").await.unwrap();
+        for url in [
+            format!("file://{}", folder.path().display()),
+            String::from("ssh://forge.invalid/o/n.git"),
+            String::from("git://forge.invalid/o/n.git"),
+            String::from("http://192.0.2.1/o/n.git"),
+            String::from("ext::sh -c touch% /dev/null"),
+        ] {
+            let problem = fetch_from(&url).await;
+            assert!(problem.contains("not allowed"), "{url}: {problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_environment_and_configuration_of_the_machine_do_not_reach_git() {
+        let folder = tempfile::tempdir().unwrap();
+        let clone = Clone::new(folder.path(), "https://forge.invalid/o/n.git".parse().unwrap());
+        clone.git(&["init", "--quiet", "--bare", "--template="], b"").await.unwrap();
+        let seen = clone.git(&["config", "--show-scope", "--list"], b"").await.unwrap();
+        let seen = String::from_utf8(seen).unwrap();
+        assert!(!seen.contains("system") && !seen.contains("global\t"), "{seen}");
+        assert!(seen.contains("protocol.allow=never") && seen.contains("core.hookspath=/dev/null"), "{seen}");
+    }
+
+    #[tokio::test]
+    async fn output_is_read_to_its_end_and_kept_to_its_limit() {
+        assert_eq!(read(Some([7; 100].as_slice()), 100).await.len(), 100);
+        assert_eq!(read(Some([7; 101].as_slice()), 100).await.len(), 100);
+    }
+
+    #[test]
+    fn sizes_are_counted_without_following_links() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("objects")).unwrap();
+        std::fs::write(folder.path().join("objects").join("pack"), [0; 1_000]).unwrap();
+        let before = size_of(folder.path(), 0);
+        std::os::unix::fs::symlink("/usr", folder.path().join("link")).unwrap();
+        assert!(before >= 1_000 && size_of(folder.path(), 0) < before + 1_000);
+    }
+
+    #[test]
+    fn a_pull_requests_run_makes_no_commit_the_repositorys_own() {
+        let run = |event: &str, digit: &str| Run {
+            id: 1,
+            commit: digit.repeat(40),
+            path: String::new(),
+            event: event.to_owned(),
+            from: 0,
+            until: None,
+            workflow_blob: None,
+        };
+        let runs = Runs { complete_since: None, list: vec![run("push", "a"), run("pull_request", "b")] };
+        let look = Look {
+            repository: RepositoryName::parse("github.com/example-org/fish").unwrap(),
+            cited: vec!["c".repeat(40), String::from("--upload-pack=x")],
+        };
+        let heads = Heads::new(&look, None, Some(&runs));
+        assert_eq!(heads.pushed.into_iter().collect::<Vec<_>>(), ["a".repeat(40)]);
+        assert_eq!(heads.cited.into_iter().collect::<Vec<_>>(), ["c".repeat(40)]);
+    }
+
+    #[test]
+    fn a_run_is_read_as_the_forge_tells_it() {
+        let told = serde_json::json!({
+            "id": 7, "head_sha": "A".repeat(40), "event": "push", "path": ".github/workflows/x.yml@refs/heads/main",
+            "status": "in_progress", "run_started_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:05:05Z",
+        });
+        let read = run(serde_json::from_value(told).unwrap()).unwrap();
+        assert_eq!((read.path.as_str(), read.until), (".github/workflows/x.yml", None));
+        assert_eq!(read.commit, "a".repeat(40));
+    }
+}

@@ -1,5 +1,7 @@
 //! Cases: one incident each, on one timeline. There is at most one unclosed case for a repository.
 
+use std::collections::BTreeSet;
+
 use super::subject::{RepositoryName, Subject};
 use super::{DeskError, Result, examination};
 use crate::app::App;
@@ -64,29 +66,32 @@ pub(super) async fn insert(tx: &mut Tx, title: &str, by: Actor, now: Instant) ->
 pub async fn open(app: &App, by: &Responder, opening: Opening) -> Result<Case> {
     let now = app.now();
     let mut tx = app.store.write().await?;
-    let report = match opening.report {
-        Some(id) => Some(
-            reports::by_id_locked(&mut tx, id)
-                .await?
-                .ok_or_else(|| DeskError::Unknown { what: format!("report {id}") })?,
-        ),
-        None => None,
-    };
-    let named = repository_of(&opening, report.as_ref())?;
-    if report.is_none() && named.is_none() && opening.title.is_none() {
+    let unlocked = report_named(&mut tx, opening.report).await?;
+    let named = repository_of(&opening, unlocked.as_ref())?;
+    if unlocked.is_none() && named.is_none() && opening.title.is_none() {
         return Err(DeskError::Invalid(String::from(
             "a case is opened for a report (--report ID) or a repository (--repository HOST/OWNER/NAME)",
         )));
     }
-    if let Some(repository) = &named {
-        one_at_a_time(&mut tx, &repository.to_string(), now).await?;
+    // Everybody who works on cases locks in this order: repositories, case, report.
+    let mut repositories: BTreeSet<String> = named.iter().map(ToString::to_string).collect();
+    if let Some(report) = &unlocked {
+        let looks = examinations::of_report(&mut tx, report.id).await?;
+        repositories.extend(looks.into_iter().map(|look| look.repository));
     }
-    let case = match existing(&mut tx, report.as_ref(), named.as_ref()).await? {
-        Some(case) => case,
+    for repository in &repositories {
+        one_at_a_time(&mut tx, repository, now).await?;
+    }
+    let case = match existing(&mut tx, unlocked.as_ref(), named.as_ref()).await? {
+        Some(case) => by_id_locked(&mut tx, case.id).await?,
         None => {
-            let title = title(&opening, report.as_ref(), named.as_ref());
+            let title = title(&opening, unlocked.as_ref(), named.as_ref());
             insert(&mut tx, &title, by.actor(), now).await?
         }
+    };
+    let report = match opening.report {
+        Some(id) => reports::by_id_locked(&mut tx, id).await?,
+        None => None,
     };
     if let Some(report) = &report {
         take_report(&mut tx, by, &case, report, now).await?;
@@ -97,6 +102,12 @@ pub async fn open(app: &App, by: &Responder, opening: Opening) -> Result<Case> {
     tx.commit().await?;
     app.committed();
     Ok(case)
+}
+
+async fn report_named(tx: &mut Tx, id: Option<ReportId>) -> Result<Option<Report>> {
+    let Some(id) = id else { return Ok(None) };
+    let report = reports::by_id(tx, id).await?;
+    report.map(Some).ok_or_else(|| DeskError::Unknown { what: format!("report {id}") })
 }
 
 fn repository_of(opening: &Opening, report: Option<&Report>) -> Result<Option<RepositoryName>> {
@@ -149,7 +160,6 @@ async fn take_report(tx: &mut Tx, by: &Responder, case: &Case, report: &Report, 
         if examination.case_id.is_some() {
             continue;
         }
-        one_at_a_time(tx, &examination.repository, now).await?;
         examinations::set_case(tx, examination.id, case.id).await?;
         let seen = examination::of_stored(&examination);
         examination::store(tx, case.id, &examination.repository, seen, now).await?;

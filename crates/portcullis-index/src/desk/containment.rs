@@ -85,7 +85,8 @@ pub async fn apply(app: &App, by: &Responder, case_id: CaseId, digest: &str) -> 
         record(&mut tx, now, event).await?;
         cases::set_state(&mut tx, case_id, CaseState::Contained).await?;
         reports::case_acted(&mut tx, case_id).await?;
-        notice::enqueue(&mut tx, app, case_id, Change::Contained { plan: &plan, actions: &todo }).await?;
+        notice::enqueue(&mut tx, app, case_id, Change::Contained { plan: &plan, actions: &todo, at: now })
+            .await?;
     }
     let first = containments::actions_of_case(&mut tx, case_id).await?;
     let applied = first.iter().filter(|action| action.state == ActionState::Applied);
