@@ -24,7 +24,7 @@ use trace::{Channel, Delivery, Observation, ObservationKind, Publishing, Role, T
 use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 
 /// Most statements and words computed for one workflow. Real ones need a few thousand.
-pub const STEPS_MAX: u32 = 400_000;
+pub const STEPS_MAX: u32 = 150_000;
 /// Most deliveries kept of one workflow.
 const DELIVERIES_MAX: usize = 2_000;
 /// Most files that one workflow may pull in.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub struct Repository {
+pub(crate) struct Repository {
     path: PathBuf,
     clock: Cell<i64>,
     _folder: Option<tempfile::TempDir>,
@@ -13,15 +13,15 @@ pub struct Repository {
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 impl Repository {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::made(&["init", "-q", "-b", "main"])
     }
 
-    pub fn bare() -> Self {
+    pub(crate) fn bare() -> Self {
         Self::made(&["init", "-q", "-b", "main", "--bare"])
     }
 
-    pub fn at(path: &Path) -> Self {
+    pub(crate) fn at(path: &Path) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let repository = Self { path: path.to_owned(), clock: Cell::new(1_756_800_000), _folder: None };
         repository.git(&["init", "-q", "-b", "main"]);
@@ -37,26 +37,26 @@ impl Repository {
         repository
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         self.write_bytes(path, text.as_bytes());
     }
 
-    pub fn write_bytes(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn write_bytes(&self, path: &str, bytes: &[u8]) {
         let path = self.path.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
 
-    pub fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         std::fs::remove_file(self.path.join(path)).unwrap();
     }
 
     /// Commits everything; returns the id.
-    pub fn commit(&self, message: &str) -> String {
+    pub(crate) fn commit(&self, message: &str) -> String {
         self.clock.set(self.clock.get() + 3_600);
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
@@ -64,7 +64,7 @@ impl Repository {
     }
 
     /// Runs git without anybody's configuration.
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let time = format!("{} +0000", self.clock.get());
         let output = Command::new("git")
             .args([
