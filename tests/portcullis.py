@@ -65,7 +65,7 @@ file = "{self.data / 'keys'}"
             self._process = subprocess.Popen([BINARY, "serve", *(["--config", self.config] if settings else [])], cwd=self.folder, env=self.environment,
                                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         self._lines: queue.Queue = queue.Queue()
-        self._reader = threading.Thread(target=self._read_stdout, args=(self._process.stdout,), daemon=True)
+        self._reader = threading.Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True)
         self._reader.start()
         try:
             line = self._lines.get(timeout=START_SECONDS)
@@ -74,11 +74,6 @@ file = "{self.data / 'keys'}"
             raise AssertionError(f"the server was not ready within {START_SECONDS} s:\n{self.log.read_text()}") from None
         assert line == f"ready: {self.url}\n", f"expected `ready: {self.url}`, got {line!r}:\n{self.log.read_text()}"
         return self
-
-    def _read_stdout(self, stream):
-        for line in stream:
-            self._lines.put(line)
-        self._lines.put("")
 
     def stop(self):
         """Ends the server gracefully, and holds it to what it owes: exit code 0, a quiet stdout, no panic."""
@@ -217,6 +212,12 @@ file = "{self.data / 'keys'}"
 
     def events(self, tag: str) -> int:
         return int(self.sql(f"SELECT COUNT(*) FROM events WHERE tag = '{tag}'")[0][0])
+
+
+def _read_lines(stream, lines: queue.Queue):
+    for line in stream:
+        lines.put(line)
+    lines.put("")
 
 
 class FromAddress(HTTPAdapter):

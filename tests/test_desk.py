@@ -145,7 +145,7 @@ def test_only_the_desks_people_may_ask_and_act(server, forge, tmp_path):
 def test_a_notice_is_tracked_until_it_is_delivered(server, forge, tmp_path, mailbox):
     case = incident.open_case(server, forge, tmp_path)
     incident.contain(server, case)
-    mailbox.wait_for("mara@example.org", "Lanternfish")
+    mailbox.wait_for("mara@example.org", "was suspended")
     notices = server.until(lambda: server.desk(case.responder, "notice", "list", "--format", "json").ok().stdout,
                            lambda text: "delivered" in text, "the notice is delivered")
     assert "mara@example.org" in notices or "mara" in notices

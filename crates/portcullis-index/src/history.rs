@@ -513,7 +513,7 @@ impl Verification {
                 )
             }
             (0, None) => format!(
-                "consistent: {} events{erased}; a cut after the last outside checkpoint can't be excluded",
+                "consistent; a cut after the last outside checkpoint can't be excluded ({} events{erased})",
                 self.events
             ),
             (faults, _) => format!("NOT consistent: {faults} faults in {} events{erased}", self.events),

@@ -166,12 +166,9 @@ fn target<'a>(form: &'a Form, name_normalised: &'a str, sha256: &'a str) -> Uplo
 /// Checks name, digests, archive and metadata.
 async fn check_file(app: &App, form: Form, received: Received) -> Result<Checked, UploadError> {
     let filename = FileName::parse(&received.filename, &form.name, &form.version, form.packagetype)?;
-    match received.content_type.as_deref() {
-        None => return Err(UploadError::invalid("Invalid distribution file.")),
-        Some(kind) if kind.starts_with("image/") => {
-            return Err(UploadError::invalid("Invalid distribution file."));
-        }
-        Some(_) => {}
+    // A part without a type counts as octets, as upstream's form reader has it: uv 0.13 sends none.
+    if received.content_type.as_deref().is_some_and(|kind| kind.is_empty() || kind.starts_with("image/")) {
+        return Err(UploadError::invalid("Invalid distribution file."));
     }
     let pairs = [
         (&form.md5, &received.md5),
