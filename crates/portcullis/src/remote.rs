@@ -160,7 +160,15 @@ impl Remote {
     }
 
     async fn pushes(&self, name: &RepositoryName, problems: &mut Vec<String>) -> Option<Vec<Push>> {
-        let activity: Vec<Activity> = self.known(name, "/activity?per_page=100", problems).await?;
+        let activity: Option<Vec<Activity>> = self.known(name, "/activity?per_page=100", problems).await;
+        let activity = match activity {
+            Some(activity) => activity,
+            // Older Enterprise Servers have no list of activity; the events of the last 90 days tell of pushes too.
+            None => {
+                let happened: Vec<Happened> = self.known(name, "/events?per_page=100", problems).await?;
+                happened.into_iter().filter_map(Happened::push).collect()
+            }
+        };
         if activity.len() >= 100 {
             problems.push(String::from("older pushes than the newest 100 are not known"));
         }
@@ -217,6 +225,31 @@ struct Activity {
     before: String,
     after: String,
     timestamp: String,
+}
+
+/// An event of a repository, as `GET /repos/OWNER/NAME/events` tells it.
+#[derive(Deserialize)]
+struct Happened {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    created_at: String,
+    #[serde(default)]
+    payload: serde_json::Value,
+}
+
+impl Happened {
+    fn push(self) -> Option<Activity> {
+        let text = |key: &str| self.payload.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        (self.kind == "PushEvent").then(|| {
+            Some(Activity {
+                name: text("ref")?,
+                before: text("before")?,
+                after: text("head")?,
+                timestamp: self.created_at.clone(),
+            })
+        })?
+    }
 }
 
 #[derive(Deserialize)]
@@ -548,6 +581,25 @@ fn size_of(folder: &Path, depth: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_repositorys_events_only_pushes_tell_what_was_pushed() {
+        let events = serde_json::json!([
+            { "type": "PushEvent", "created_at": "2026-01-02T03:04:05Z",
+              "payload": { "ref": "refs/heads/main", "before": "a".repeat(40), "head": "b".repeat(40) } },
+            { "type": "ForkEvent", "created_at": "2026-01-02T03:04:05Z", "payload": { "ref": "refs/heads/main" } },
+            { "type": "PushEvent", "created_at": "2026-01-02T03:04:05Z", "payload": { "ref": "refs/heads/main" } },
+            { "type": "PushEvent" },
+            {},
+        ]);
+        let happened: Vec<Happened> = serde_json::from_value(events).unwrap();
+        let pushes: Vec<Activity> = happened.into_iter().filter_map(Happened::push).collect();
+        assert_eq!(pushes.len(), 1);
+        assert_eq!(
+            (pushes[0].name.as_str(), pushes[0].after.as_str()),
+            ("refs/heads/main", "b".repeat(40).as_str())
+        );
+    }
 
     async fn fetch_from(url: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
