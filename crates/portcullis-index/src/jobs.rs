@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::clock::Instant;
-use crate::desk::examination;
+use crate::desk::{clock, examination};
 use crate::history::{Actor, Event, record};
-use crate::ids::ExaminationId;
+use crate::ids::{ExaminationId, ReportId};
 use crate::notices::mail::{self, Delivery};
 use crate::store::jobs::{self, Job};
 use crate::store::notices::{self, Notice, NoticeChannel, NoticeState};
@@ -104,16 +104,25 @@ async fn anything_due(app: &App, now: Instant) -> store::Result<bool> {
 }
 
 #[derive(Deserialize)]
-struct ExaminePayload {
-    examination: ExaminationId,
+#[serde(untagged)]
+enum Payload {
+    Examine { examination: ExaminationId },
+    Escalate { report: ReportId, round: i64 },
 }
+
+/// How long a job that is not an examination waits after a failure, in seconds: the database could not be reached.
+const AGAIN_SECONDS: i64 = 60;
 
 async fn work(app: &App, job: Job) {
     let tries = usize::try_from(job.attempts).unwrap_or(usize::MAX);
-    let back_off = examination::BACK_OFF_SECONDS.get(tries.saturating_sub(1)).copied();
-    let outcome = match (job.kind.as_str(), serde_json::from_str::<ExaminePayload>(&job.payload)) {
-        (examination::JOB, Ok(payload)) => {
-            examination::carry_out(app, payload.examination, back_off.is_none()).await
+    let mut back_off = examination::BACK_OFF_SECONDS.get(tries.saturating_sub(1)).copied();
+    let outcome = match (job.kind.as_str(), serde_json::from_str(&job.payload)) {
+        (examination::JOB, Ok(Payload::Examine { examination })) => {
+            examination::carry_out(app, examination, back_off.is_none()).await
+        }
+        (clock::JOB, Ok(Payload::Escalate { report, round })) => {
+            back_off = Some(AGAIN_SECONDS);
+            clock::escalate(app, report, round).await.map_err(|error| error.to_string())
         }
         (kind, _) => Err(format!("no job of the kind {kind:?} is known, or its payload is unreadable")),
     };

@@ -1,7 +1,21 @@
-//! Within which time somebody must have looked at a report.
+//! Within which time somebody must have looked at a report, and who is told when nobody has.
 
+use askama::Template;
+
+use crate::app::App;
 use crate::clock::Instant;
-use crate::store::reports::ReportKind;
+use crate::history::{Actor, Event, record};
+use crate::ids::ReportId;
+use crate::notice::{self, Letter};
+use crate::store::accounts::{self, AccountRole, AccountState};
+use crate::store::reports::{self, Lane, ReportKind, ReportState};
+use crate::store::{self, Tx, jobs};
+
+/// The kind of the job that looks whether somebody has looked.
+pub const JOB: &str = "escalate";
+
+/// How long after one escalation the next one follows, in seconds.
+const AGAIN_SECONDS: i64 = 3_600;
 
 /// Hours within which a person must have looked at a report of this kind.
 #[must_use]
@@ -24,6 +38,75 @@ pub fn due(kind: ReportKind, received: Instant) -> Instant {
 pub fn hour_of(time: Instant) -> Instant {
     let hour = 3_600 * crate::clock::SECOND;
     Instant(time.0.div_euclid(hour) * hour)
+}
+
+/// Starts a report's clock, in the transaction that stores the report.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn start(tx: &mut Tx, report: ReportId, due: Instant) -> store::Result<()> {
+    queue(tx, report, 1, due).await
+}
+
+async fn queue(tx: &mut Tx, report: ReportId, round: i64, at: Instant) -> store::Result<()> {
+    let payload = serde_json::json!({"report": report, "round": round}).to_string();
+    jobs::insert(tx, JOB, &payload, Some(&format!("{JOB}:{report}:{round}")), at).await
+}
+
+#[derive(Template)]
+#[template(path = "mail/overdue.txt")]
+struct OverdueMail<'a> {
+    name: &'a str,
+    address: &'a str,
+    received: String,
+    due: String,
+    report: ReportId,
+    kind: ReportKind,
+    confirmed: bool,
+}
+
+/// Tells everybody with the role that a report waits past its time, and comes again until a person takes it. Safe to
+/// repeat: each round tells each person once.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn escalate(app: &App, id: ReportId, round: i64) -> store::Result<()> {
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    let Some(report) = reports::by_id_locked(&mut tx, id).await? else { return Ok(()) };
+    if report.state != ReportState::Received {
+        return Ok(());
+    }
+    for account in accounts::all(&mut tx).await? {
+        let on_duty = matches!(account.role, AccountRole::Responder | AccountRole::Admin);
+        if !on_duty || account.state != AccountState::Active {
+            continue;
+        }
+        let mail = OverdueMail {
+            name: &account.name,
+            address: app.base_url.authority(),
+            received: report.received_at.for_people(),
+            due: report.due_at.for_people(),
+            report: id,
+            kind: report.kind,
+            confirmed: report.lane == Lane::Confirmed,
+        };
+        let letter = Letter {
+            kind: "overdue-report",
+            key: format!("{id}:{round}"),
+            subject: String::from("A report waits at the incident desk past its time"),
+            body: mail.render().unwrap_or_default(),
+        };
+        notice::write_to(&mut tx, app, account.id, letter).await?;
+    }
+    let mut event = Event::new("desk:report:overdue", Actor::System { part: String::from("desk") });
+    event.case = report.case_id;
+    event.details = serde_json::json!({"report": id, "round": round, "due": report.due_at.rfc3339()});
+    record(&mut tx, now, event).await?;
+    queue(&mut tx, id, round + 1, now.plus_seconds(AGAIN_SECONDS)).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(())
 }
 
 #[cfg(test)]

@@ -176,20 +176,27 @@ async fn conclude(
     if let Some(case) = case {
         store(&mut tx, case, &examination.repository, derived, now).await?;
     }
-    if let Some(report) = examination.report_id {
-        let level = confirmed.unwrap_or(Level::E0);
-        let lane = if confirmed.is_some() { Lane::Confirmed } else { Lane::Ordinary };
-        let before = reports::by_id_locked(&mut tx, report).await?;
-        // One report may name several repositories: what one of them confirmed, another does not take away.
-        if before.is_some_and(|before| level > before.level) {
-            reports::set_level(&mut tx, report, level, lane).await?;
-        }
-        if let (Some(case), Some(_)) = (case, confirmed) {
-            reports::set_case(&mut tx, report, case).await?;
+    if let (Some(case), Some(level)) = (case, confirmed) {
+        let about = reports::waiting_about(&mut tx, &examination.repository, examination.report_id).await?;
+        for report in examination.report_id.into_iter().chain(about) {
+            confirm(&mut tx, report, case, level).await?;
         }
     }
     tx.commit().await?;
     app.committed();
+    Ok(())
+}
+
+/// What our own look confirms goes to the top lane. One report may name several repositories: what one of them confirmed,
+/// another does not take away.
+async fn confirm(tx: &mut Tx, report: ReportId, case: CaseId, level: Level) -> Result<()> {
+    let Some(before) = reports::by_id_locked(tx, report).await? else { return Ok(()) };
+    if level > before.level {
+        reports::set_level(tx, report, level, Lane::Confirmed).await?;
+    }
+    if before.case_id.is_none() {
+        reports::set_case(tx, report, case).await?;
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::history::{Actor, Event, Origin, keep_personal, record};
 use crate::ids::ReportId;
 use crate::store::accounts::Account;
 use crate::store::reports::{self, Lane, Level, Report, ReportKind, ReportState};
-use crate::store::{Tx, cases};
+use crate::store::{Tx, cases, examinations};
 
 /// Longest text of a report, in bytes.
 pub const TEXT_LIMIT: usize = 100_000;
@@ -119,6 +119,7 @@ pub async fn submit(
         "report": report.id, "kind": report.kind, "subject": subject.to_string(), "scan_document": document.is_some(),
     });
     record(&mut tx, now, event).await?;
+    clock::start(&mut tx, report.id, report.due_at).await?;
     for repository in repositories(&subject, document.as_ref()) {
         queue_examination(&mut tx, app, &report, &repository, document.as_ref()).await?;
     }
@@ -169,6 +170,10 @@ async fn queue_examination(
         record(tx, now, event).await?;
     }
     let cited = document.map(|document| document.cited(repository)).unwrap_or_default();
+    // A flood of reports about one repository is one look: what it confirms, it confirms for all of them.
+    if examinations::covers(tx, &repository.to_string(), &cited).await? {
+        return Ok(());
+    }
     let asked = examination::Asked { case, report: Some(report.id), cited };
     examination::queue(tx, now, repository, asked).await?;
     Ok(())

@@ -136,6 +136,28 @@ pub async fn set_case(tx: &mut Tx, id: ExaminationId, case: CaseId) -> Result<()
     Ok(())
 }
 
+/// Whether a look at a repository waits already, not begun yet, that fetches all these commits.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn covers(tx: &mut Tx, repository: &str, cited: &[String]) -> Result<bool> {
+    let rows = sqlx::query(statement(&[
+        COLUMNS,
+        " WHERE repository = $1 AND state = 'waiting' AND EXISTS (SELECT 1 FROM jobs \
+         WHERE jobs.dedupe_key = 'examine:' || examinations.id AND jobs.state = 'waiting') LIMIT 100",
+    ]))
+    .bind(repository)
+    .fetch_all(tx.connection())
+    .await?;
+    for row in &rows {
+        let waiting = examination(row)?;
+        if cited.iter().all(|commit| waiting.cited.contains(commit)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What an examination found.
 #[derive(Debug, Clone)]
 pub struct Findings<'a> {

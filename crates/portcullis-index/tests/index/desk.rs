@@ -559,3 +559,46 @@ async fn the_owner_is_told_once_and_the_notice_is_tracked_until_it_arrived() {
         assert_eq!(scene.count("SELECT COUNT(*) FROM events WHERE tag = 'desk:notice:delivered'").await, 1);
     }
 }
+
+#[tokio::test]
+async fn a_report_that_nobody_looks_at_is_brought_up_every_hour_until_somebody_does() {
+    // Nobody listens there: the notices wait, which is what is looked at.
+    let settings = "[mail]\nsmtp = \"smtp://127.0.0.1:1\"\nfrom = \"security@packages.example\"\n";
+    for scene in scenes_with(settings).await {
+        let (_, secret) = scene.responder("rosa").await;
+        scene.account("mara", AccountRole::User).await;
+        let report = scene.report(json!({"kind": "account-takeover", "subject": "account:mara"})).await;
+        let overdue = "SELECT COUNT(*) FROM notices WHERE kind = 'overdue-report'";
+        scene.stage.clock.pass_seconds(3_590);
+        scene.work().await;
+        assert_eq!(scene.count(overdue).await, 0);
+        for round in 1..=3 {
+            scene.stage.clock.pass_seconds(3_600);
+            scene.work().await;
+            assert_eq!(scene.count(overdue).await, round);
+        }
+        let listed = scene.get("/api/v1/reports", &secret).await.json();
+        assert_eq!(listed["reports"][0]["overdue"], true);
+        scene.post("/api/v1/cases", &secret, json!({"report": report})).await;
+        scene.stage.clock.pass_seconds(7_200);
+        scene.work().await;
+        assert_eq!(scene.count(overdue).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_reports_about_one_repository_is_one_look_and_loses_none() {
+    for scene in scenes().await {
+        incident(&scene).await;
+        for _ in 0..20 {
+            scene.report(about_repository()).await;
+        }
+        scene.work().await;
+        assert_eq!(scene.forge.asked.lock().unwrap().len(), 1);
+        assert_eq!(scene.count("SELECT COUNT(*) FROM cases").await, 1);
+        assert_eq!(
+            scene.count("SELECT COUNT(*) FROM reports WHERE level = 'E3' AND case_id IS NOT NULL").await,
+            20
+        );
+    }
+}
