@@ -15,6 +15,7 @@ pub mod history;
 pub mod ids;
 pub mod issuer_keys;
 pub mod jobs;
+pub mod management_token;
 pub mod minting;
 pub mod notice;
 pub mod notices;

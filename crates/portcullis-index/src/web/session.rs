@@ -7,16 +7,17 @@ use std::collections::HashMap;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use crate::account::session::{self, HalfSignedIn, SignedIn, Visitor};
 use crate::app::App;
 use crate::authority::{Owner, Requester, Responder};
 use crate::project::ProjectName;
-use crate::settings::ReadAccess;
+use crate::settings::{ReadAccess, is_loopback};
 use crate::store::projects;
 use crate::web::pages::PageError;
 
@@ -318,11 +319,14 @@ fn same_origin(app: &App, headers: &HeaderMap) -> bool {
         None => true,
         Some("null") => site == Some("same-origin"),
         Some(origin) => {
-            let ours = app.base_url.origin().ascii_serialization();
-            // Trying out on loopback: `localhost` and `127.0.0.1` are the same server, and the browser says which it used.
-            let as_asked = text(HOST.as_str()).map(|host| format!("{}://{host}", app.base_url.scheme()));
-            origin == ours
-                || (crate::settings::is_loopback(&app.base_url) && Some(origin) == as_asked.as_deref())
+            // Trying out on loopback: `localhost` and `127.0.0.1` are the same server. Names that only lead there are not.
+            let same_loopback = |origin: Url| {
+                is_loopback(&origin)
+                    && origin.scheme() == app.base_url.scheme()
+                    && origin.port_or_known_default() == app.base_url.port_or_known_default()
+            };
+            origin == app.base_url.origin().ascii_serialization()
+                || (is_loopback(&app.base_url) && Url::parse(origin).is_ok_and(same_loopback))
         }
     }
 }

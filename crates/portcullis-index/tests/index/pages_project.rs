@@ -280,3 +280,42 @@ async fn a_session_reads_the_management_api_and_changes_nothing_without_its_form
         assert_eq!(count(&stage, "cases").await, "1");
     }
 }
+
+#[tokio::test]
+async fn a_management_token_reaches_no_further_than_its_maker() {
+    for stage in stages().await {
+        person(&stage, "mara", AccountRole::User).await;
+        person(&stage, "rosa", AccountRole::Responder).await;
+        let (mut mara, mut rosa) = (Browser::new(&stage), Browser::new(&stage));
+        mara.sign_in("mara").await;
+        rosa.sign_in("rosa").await;
+        let action = "/account/management-tokens";
+        let form = |scope, days| [("description", "phone"), ("scope", scope), ("days", days)];
+        for (what, fields) in [
+            ("the desk", form("desk", "1")),
+            ("everything", form("admin", "1")),
+            ("no day", form("report", "0")),
+            ("more days than there may be", form("report", "367")),
+        ] {
+            let refused = mara.submit("/account", action, &fields).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{what}");
+        }
+        let longest = mara.submit("/account", action, &form("report", "366")).await;
+        assert_eq!(longest.status, StatusCode::CREATED);
+        let made = rosa.submit("/account", action, &form("desk", "1")).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        let secret =
+            made.text().split("<pre id=\"token\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+        assert!(secret.starts_with("portcullis-") && !rosa.get("/account").await.text().contains(&secret));
+        let ask = async || {
+            let request =
+                axum::http::Request::get("/api/v1/cases").header("authorization", format!("Bearer {secret}"));
+            stage.send(request.body(axum::body::Body::empty()).unwrap()).await.status
+        };
+        assert_eq!(ask().await, StatusCode::OK);
+        let revoked = rosa.submit("/account", &format!("{action}/revoke"), &[]).await;
+        assert_eq!(revoked.status, StatusCode::SEE_OTHER);
+        assert_eq!(ask().await, StatusCode::UNAUTHORIZED, "a revoked token still works");
+        assert!(rosa.get("/account").await.text().contains("Management token revoked"));
+    }
+}

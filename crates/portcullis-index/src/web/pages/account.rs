@@ -15,9 +15,10 @@ use crate::account::session::SignedIn;
 use crate::account::{self, AccountError};
 use crate::api_token::{self, ApiTokenError, NewToken};
 use crate::app::App;
-use crate::authority::{Holder, Requester};
+use crate::authority::{Holder, MANAGEMENT_DAYS_LIMIT, Requester, Scope};
 use crate::clock::Instant;
 use crate::history::lines::{self, Line};
+use crate::management_token::{self, ManagementTokenError, NewManagementToken};
 use crate::publisher::{self, PublisherError, Waiting};
 use crate::store::projects::{self, Project};
 use crate::store::tokens::{self, Token, TokenScope, TokenState};
@@ -31,6 +32,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/account/password", post(change_password))
         .route("/account/tokens", post(make_token))
         .route("/account/tokens/revoke", post(revoke_token))
+        .route("/account/management-tokens", post(make_management_token))
+        .route("/account/management-tokens/revoke", post(revoke_management_token))
         .route("/account/publishers", post(add_pending))
         .route("/account/publishers/remove", post(remove_pending))
 }
@@ -64,6 +67,30 @@ struct TokenView {
     use_count: i64,
     state: &'static str,
     cause: Option<String>,
+}
+
+struct ManagementTokenView {
+    id: String,
+    description: String,
+    scopes: String,
+    expires: String,
+}
+
+struct ScopeView {
+    word: &'static str,
+    says: &'static str,
+}
+
+impl From<&Scope> for ScopeView {
+    fn from(scope: &Scope) -> Self {
+        let says = match scope {
+            Scope::Report => "send reports in your name",
+            Scope::Manage => "manage your projects, tokens and publishers",
+            Scope::Desk => "work at the desk",
+            Scope::Admin => "everything",
+        };
+        Self { word: scope.word(), says }
+    }
 }
 
 struct WaitingView {
@@ -127,6 +154,9 @@ struct AccountPage {
     notices: Vec<NoticeView>,
     projects: Vec<ProjectView>,
     tokens: Vec<TokenView>,
+    management_tokens: Vec<ManagementTokenView>,
+    scopes: Vec<ScopeView>,
+    days_limit: i64,
     pending: Vec<WaitingView>,
     forms: Vec<PublisherForm>,
     factor: Standing,
@@ -150,6 +180,7 @@ async fn content(app: &App, signed_in: &SignedIn) -> Result<AccountPage, PageErr
         shown.push(token_view(&mut tx, token).await?);
     }
     drop(tx);
+    let management = management_token::live(app, &holder(signed_in)?).await?;
     Ok(AccountPage {
         layout: Layout::signed_in(app, signed_in),
         message: None,
@@ -167,6 +198,17 @@ async fn content(app: &App, signed_in: &SignedIn) -> Result<AccountPage, PageErr
             .collect(),
         projects: own.into_iter().map(ProjectView::from).collect(),
         tokens: shown,
+        management_tokens: management
+            .into_iter()
+            .map(|token| ManagementTokenView {
+                id: token.id.to_string(),
+                description: token.description,
+                scopes: token.scopes.join(", "),
+                expires: token.expires_at.for_people(),
+            })
+            .collect(),
+        scopes: management_token::scopes_of(account.role).iter().map(ScopeView::from).collect(),
+        days_limit: MANAGEMENT_DAYS_LIMIT,
         pending: pending.into_iter().map(WaitingView::from).collect(),
         forms: PublisherForm::all(app),
         factor: second_factor::standing(app, account).await?,
@@ -326,6 +368,60 @@ async fn revoke_token(
     match api_token::revoke(&app, &holder(&by)?, id, Some(origin)).await {
         Ok(()) => Ok(see_other("/account#tokens")),
         Err(ApiTokenError::Unknown) => Err(unknown),
+        Err(error) => Err(PageError::Unavailable(Box::new(error))),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "management_token_made.html")]
+struct ManagementTokenMade {
+    layout: Layout,
+    description: String,
+    token: String,
+    url: String,
+}
+
+async fn make_management_token(
+    State(app): State<App>,
+    Form { by, fields }: Form<SignedIn>,
+) -> Result<Response, PageError> {
+    let scopes = fields.all("scope").into_iter().map(str::parse::<Scope>).collect::<Result<_, _>>();
+    let new = NewManagementToken {
+        description: fields.text("description").to_owned(),
+        scopes: scopes.map_err(|_| PageError::BadForm("there is no such scope"))?,
+        days: fields.text("days").parse().unwrap_or(0),
+    };
+    match management_token::create(&app, &by, new).await {
+        Ok(secret) => {
+            let shown = ManagementTokenMade {
+                layout: Layout::signed_in(&app, &by),
+                description: fields.text("description").to_owned(),
+                token: secret.expose_secret().to_owned(),
+                url: app.url(""),
+            };
+            Ok(page(StatusCode::CREATED, &shown))
+        }
+        Err(error @ (ManagementTokenError::Store(_) | ManagementTokenError::Authority(_))) => {
+            Err(PageError::Unavailable(Box::new(error)))
+        }
+        Err(error) => {
+            let message = sentence(&error.to_string());
+            let shown = once_more(&app, &by, "management-token", message, Typed::default()).await?;
+            Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &shown))
+        }
+    }
+}
+
+async fn revoke_management_token(
+    State(app): State<App>,
+    Client(origin): Client,
+    Form { by, fields }: Form<SignedIn>,
+) -> Result<Response, PageError> {
+    let unknown = PageError::not_found("you have no such management token");
+    let Ok(id) = fields.text("token").parse() else { return Err(unknown) };
+    match management_token::revoke(&app, &holder(&by)?, id, origin).await {
+        Ok(()) => Ok(see_other("/account#management-tokens")),
+        Err(ManagementTokenError::Unknown) => Err(unknown),
         Err(error) => Err(PageError::Unavailable(Box::new(error))),
     }
 }
