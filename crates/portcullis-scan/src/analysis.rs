@@ -366,7 +366,7 @@ impl<'t> Shown<'t> {
                 if delivery.carried.len() == 1 {
                     seen.pairs.insert(("environment".to_owned(), key.clone()));
                 }
-            } else if let Source::AllSecrets = carried.source {
+            } else if let Source::AllSecrets | Source::RunnerMemory = carried.source {
                 seen.all_secrets = true;
                 seen.pairs.insert(("*".to_owned(), key.clone()));
             } else {

@@ -60,7 +60,7 @@ impl Place {
 
     /// Whether anybody can collect there without a name of his own.
     pub fn is_drop_box(&self) -> bool {
-        matches!(self.class, Class::RawAddress | Class::RequestBin | Class::Tunnel | Class::Paste)
+        matches!(self.class, Class::RequestBin | Class::Tunnel | Class::Paste)
     }
 }
 
@@ -85,6 +85,12 @@ pub fn place(delivery: &Delivery) -> Place {
         }
         Channel::Repository => {
             let text = delivery.target.template();
+            if text.contains("api.github.com") || text.contains("GITHUB_API_URL") {
+                let mut place = named(Class::Repository);
+                place.name = "github.com".to_owned();
+                place.service = services::named("github");
+                return place;
+            }
             if text.contains("://") || text.contains('@') {
                 return of_address(&delivery.target);
             }

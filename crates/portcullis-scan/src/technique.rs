@@ -100,14 +100,15 @@ impl Evidence<'_> {
                 Source::AllSecrets => {
                     signals.insert(Signal::AllSecrets);
                 }
-                Source::Environment if names.len() > 1 || !names.is_empty() => {
+                Source::Environment if !names.is_empty() || self.single_purpose(group) => {
                     signals.insert(Signal::EnvironmentDump);
                 }
                 Source::IdentityToken
                 | Source::RuntimeToken
                 | Source::CheckoutCredentials
                 | Source::CredentialFile(_)
-                | Source::CloudMetadata => {
+                | Source::CloudMetadata
+                | Source::Session(_) => {
                     signals.insert(Signal::RunnerCredentials);
                 }
                 Source::RunnerMemory => {
@@ -126,7 +127,8 @@ impl Evidence<'_> {
         }
         let labelled =
             group.iter().filter_map(|at| self.trace.deliveries.get(*at)).any(|delivery| delivery.labelled);
-        if labelled && names.len() >= 2 {
+        // One label may be the receiver's own parameter; from a job that does nothing else it is none.
+        if labelled && (names.len() >= 2 || self.single_purpose(group)) {
             signals.insert(Signal::LabelledSecrets);
         }
         if self.single_purpose(group) {
@@ -182,10 +184,7 @@ impl Evidence<'_> {
 
 /// Whether the encodings get a secret past the mask: the runner masks plain, singly base64-encoded and escaped forms.
 pub fn evades_mask(encodings: &[Encoding]) -> bool {
-    let strong = encodings
-        .iter()
-        .filter(|encoding| !matches!(encoding, Encoding::Escaped | Encoding::Partial))
-        .count();
+    let strong = encodings.iter().filter(|encoding| !matches!(encoding, Encoding::Escaped)).count();
     strong >= 2
         || encodings.iter().any(|encoding| {
             matches!(
@@ -204,16 +203,10 @@ pub fn evades_mask(encodings: &[Encoding]) -> bool {
 pub fn readable_in_log(carried: &Carried) -> bool {
     let unregistered =
         matches!(carried.source, Source::RunnerMemory | Source::CredentialFile(_) | Source::CloudMetadata);
-    let changed = carried.encodings.iter().any(|encoding| {
-        !matches!(encoding, Encoding::Escaped | Encoding::Base64 | Encoding::Encrypted | Encoding::Partial)
-    });
-    let twice = carried
-        .encodings
-        .iter()
-        .filter(|encoding| matches!(encoding, Encoding::Base64 | Encoding::Base64Wrapped))
-        .count()
-        >= 2;
-    (unregistered || changed || twice) && !carried.encodings.contains(&Encoding::Encrypted)
+    let wrapped = carried.encodings.contains(&Encoding::Base64Wrapped);
+    let packed = carried.encodings.contains(&Encoding::Compressed);
+    let readable = unregistered || wrapped || packed || evades_mask(&carried.encodings);
+    readable && !carried.encodings.contains(&Encoding::Encrypted)
 }
 
 /// Names of the repository's own secrets among what is carried.
@@ -227,21 +220,44 @@ pub fn named_secrets(carried: &[&Carried]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether the secrets do not belong to a place, or not to each other: a fact of greed.
+/// The services that named secrets open, without those whose secrets open something of the owner's own anywhere.
+fn kinds(names: &BTreeSet<String>) -> BTreeSet<&'static str> {
+    let services = names.iter().filter_map(|name| services::of_secret(name));
+    services.map(|service| service.name.as_str()).filter(|kind| !is_generic(kind)).collect()
+}
+
+/// Whether secrets do not belong to a place: a fact of greed.
 ///
 /// A name that says what it opens (`PYPI_API_TOKEN`) does not belong to any other place. Names that say nothing
-/// (`TOKEN`) are taken to belong anywhere. `service` is the one behind the place, if any.
-pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>) -> bool {
-    let kinds: BTreeSet<&str> = names
-        .iter()
-        .filter_map(|name| services::of_secret(name))
-        .map(|service| service.name.as_str())
-        .filter(|kind| !is_generic(kind))
-        .collect();
-    match service {
-        Some(service) => kinds.iter().filter(|kind| **kind != service).count() >= 2,
-        None => !kinds.is_empty(),
-    }
+/// (`TOKEN`) are taken to belong anywhere. `service` is the one behind the place, if any; a product that people run
+/// themselves belongs to a host that is named after it.
+pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>, host: Option<&str>) -> bool {
+    let strangers = kinds(names).into_iter().filter(|kind| {
+        let at_home = is_self_hosted(kind) && host.is_some_and(|host| host.contains(kind));
+        Some(*kind) != service && !at_home
+    });
+    strangers.count() >= if service.is_some() { 2 } else { 1 }
+}
+
+/// Whether secrets have nothing to do with each other.
+pub fn unrelated_to_each_other(names: &BTreeSet<String>) -> bool {
+    kinds(names).len() >= 2
+}
+
+/// Whether a secret is named after the owner of a host: `DEVIN_API_KEY` at `api.devin.example`. Says nothing for
+/// secrets of known services, which have hosts of their own.
+pub fn is_namesake(name: &str, host: &str) -> bool {
+    let domain = crate::destination::registrable(host);
+    let label = domain.split('.').next().unwrap_or("").to_ascii_uppercase().replace('-', "");
+    let upper = name.to_ascii_uppercase();
+    label.len() >= 4
+        && services::of_secret(name).is_none()
+        && upper.split(['_', '-']).any(|word| word.len() >= 4 && label == word)
+}
+
+/// Products that people run under a name of their own.
+fn is_self_hosted(kind: &str) -> bool {
+    matches!(kind, "gitlab" | "sonarcloud" | "sentry" | "grafana" | "atlassian" | "codeberg" | "readthedocs")
 }
 
 /// Kinds whose secrets open something of the owner's own, at any host.
@@ -260,6 +276,5 @@ fn is_generic(kind: &str) -> bool {
             | "mastodon"
             | "homebrew"
             | "jfrog"
-            | "aws"
     )
 }

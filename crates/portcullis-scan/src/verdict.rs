@@ -24,30 +24,29 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         }
         "secret-to-action" => match () {
             () if has(Signal::LookAlike) => Verdict::Malicious,
+            () if has(Signal::AllSecrets) && has(Signal::UnknownOwner) && has(Signal::SinglePurpose) => {
+                Verdict::Malicious
+            }
             () if has(Signal::AllSecrets) && has(Signal::UnknownOwner) => Verdict::Suspicious,
             () => Verdict::Exposed,
         },
         "secret-to-log" => match () {
             () if has(Signal::ReadableLog) && intent => Verdict::Malicious,
+            () if has(Signal::AllSecrets) && (has(Signal::Encoded) || has(Signal::MaskEvasion)) => {
+                Verdict::Malicious
+            }
             () if has(Signal::ReadableLog) && (has(Signal::SinglePurpose) || has(Signal::Encoded)) => {
                 Verdict::Malicious
             }
             () => Verdict::Suspicious,
         },
         "secret-to-artifact" | "secret-to-repository" => {
-            if intent {
-                Verdict::Malicious
-            } else {
-                Verdict::Suspicious
-            }
+            // A job that does nothing but lay a secret where it can be fetched has no other purpose.
+            if intent || has(Signal::SinglePurpose) { Verdict::Malicious } else { Verdict::Suspicious }
         }
         _ => match () {
             () if has(Signal::AuthenticatesElsewhere) => Verdict::Suspicious,
             () if has(Signal::ForeignDestination) && intent => Verdict::Malicious,
-            // A place where anybody can collect, from a job that does nothing else: no use of a credential looks so.
-            () if has(Signal::ForeignDestination) && has(Signal::DropBox) && has(Signal::SinglePurpose) => {
-                Verdict::Malicious
-            }
             () => Verdict::Suspicious,
         },
     }
@@ -66,7 +65,7 @@ mod tests {
         let weak: Vec<Signal> = crate::signal::ALL
             .iter()
             .copied()
-            .filter(|signal| signal.weight() == Weight::Weak && !matches!(signal, Signal::DropBox))
+            .filter(|signal| signal.weight() == Weight::Weak)
             .chain([Signal::ForeignDestination])
             .collect();
         assert_eq!(weighed(&weak), Verdict::Suspicious);

@@ -127,7 +127,9 @@ pub(crate) fn run(folder: &Path, list: bool) -> anyhow::Result<()> {
 fn said(findings: &[&Finding]) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut secrets = BTreeSet::new();
     let mut places = BTreeSet::new();
-    for finding in findings.iter().filter(|finding| finding.verdict >= Verdict::Suspicious) {
+    for finding in
+        findings.iter().filter(|finding| finding.verdict == Verdict::Malicious || findings.len() == 1)
+    {
         if finding.all_secrets {
             secrets.insert("*".to_owned());
         }

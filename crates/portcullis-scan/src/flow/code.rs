@@ -33,6 +33,7 @@ pub struct Program<'t, 'a, 's> {
     variables: HashMap<String, Value>,
     functions: HashMap<String, (std::ops::Range<usize>, Vec<String>)>,
     returned: Vec<Value>,
+    printed: Value,
     tree: &'s Tree,
     depth: usize,
 }
@@ -74,16 +75,24 @@ pub fn run(
         variables: HashMap::new(),
         functions: HashMap::new(),
         returned: Vec::new(),
+        printed: Value::empty(),
         tree: &tree,
         depth,
     };
     program.declare(tree.root_node(), 0);
     let mut output = Value::empty();
     program.eval_all(tree.root_node(), &mut output);
-    Value::empty()
+    program.printed
 }
 
 impl Program<'_, '_, '_> {
+    /// Notes what goes to standard output, which may be the log or the next program's input.
+    fn print(&mut self, content: &Value, bytes: Bytes) {
+        let hop = self.hop(HopKind::Carry, "printed", bytes);
+        self.printed.append(content.clone().hop(&hop));
+        self.printed.push_text("\n");
+    }
+
     fn text(&self, node: Node<'_>) -> &str {
         self.script.slice(node.byte_range())
     }
@@ -213,8 +222,12 @@ impl Program<'_, '_, '_> {
             "variable_declarator" => {
                 let value =
                     node.child_by_field_name("value").map_or_else(Value::empty, |value| self.eval(value));
-                if let Some(name) = node.child_by_field_name("name") {
-                    self.bind(name, &value, false);
+                let from_environment =
+                    node.child_by_field_name("value").is_some_and(|value| self.path(value) == "process.env");
+                match node.child_by_field_name("name") {
+                    Some(name) if name.kind() == "object_pattern" && from_environment => self.pick(name),
+                    Some(name) => self.bind(name, &value, false),
+                    None => {}
                 }
                 value
             }
@@ -344,6 +357,18 @@ impl Program<'_, '_, '_> {
             ) {
                 break;
             }
+        }
+    }
+
+    /// `const { A, B: b } = process.env`.
+    fn pick(&mut self, pattern: Node<'_>) {
+        let mut cursor = pattern.walk();
+        for child in pattern.named_children(&mut cursor).collect::<Vec<_>>() {
+            let key = child.child_by_field_name("key").unwrap_or(child);
+            let name = child.child_by_field_name("value").unwrap_or(child);
+            let (key, name) = (self.text(key).to_owned(), self.text(name).to_owned());
+            let value = self.environment_variable(&key, self.bytes(child));
+            self.variables.insert(name, value);
         }
     }
 

@@ -98,6 +98,9 @@ pub fn after(value: &Value, count: usize) -> Value {
     rest
 }
 
+/// The client of a delivery to code from an address that runs with secrets in its environment.
+pub const REMOTE_CODE: &str = "remote code";
+
 /// Commands that do nothing by themselves that would make a workflow useful: a job of only these and of sending has
 /// no other purpose than to send.
 const IDLE: &[&str] = &[
@@ -122,7 +125,7 @@ pub fn run(
     stdin: Value,
     bytes: Bytes,
 ) -> Value {
-    let base = name.rsplit('/').next().unwrap_or(name).trim_end_matches(".exe").to_owned();
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name).trim_end_matches(".exe").to_owned();
     if !first.value.literal().is_some_and(|text| !text.is_empty())
         && !first.value.carries()
         && base.contains("${")
@@ -147,6 +150,11 @@ pub fn run(
     }
     if let Some(output) = tool::run(shell, &call) {
         return output;
+    }
+    if base == "rm" {
+        for operand in call.operands() {
+            shell.state.remove(&operand.value.template());
+        }
     }
     if !IDLE.contains(&base.as_str()) {
         shell.tracer.works();
@@ -400,7 +408,7 @@ pub fn run_text(
                 crate::flow::trace::Channel::Network,
                 crate::flow::trace::Role::Payload,
                 Value::text(address.clone()),
-                "remote code",
+                REMOTE_CODE,
                 file,
                 bytes,
             );

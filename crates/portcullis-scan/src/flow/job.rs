@@ -13,9 +13,27 @@ use crate::yaml::{Content, Node};
 /// Follows everything in one workflow.
 pub fn trace(workflow: &Workflow, path: &str, text: &str, local: &dyn LocalFiles) -> Trace {
     let mut tracer = Tracer::new(local, path, text);
-    let called = Called { inputs: None, secrets: None, environment: HashMap::new(), file: 0, depth: 0 };
+    let inputs = workflow.is_action.then(|| credential_inputs(&tracer, workflow));
+    let called = Called { inputs, secrets: None, environment: HashMap::new(), file: 0, depth: 0 };
     run_workflow(&mut tracer, workflow, &called);
     tracer.trace
+}
+
+/// Inputs of an action looked at by itself: those named like a credential stand for whatever the caller hands in.
+fn credential_inputs(tracer: &Tracer<'_>, action: &Workflow) -> HashMap<String, Value> {
+    const NAMES: &[&str] = &["token", "password", "secret", "key", "credential", "passwd"];
+    let is_credential =
+        |name: &str| NAMES.iter().any(|part| name.contains(part)) && !name.contains("cache-key");
+    let named = action.inputs.iter().map(|entry| (entry.name.to_ascii_lowercase(), entry));
+    named
+        .filter(|(name, _)| is_credential(name))
+        .map(|(name, entry)| {
+            let source = Source::Secret(format!("inputs.{}", entry.name));
+            let value =
+                tracer.enter(source, &format!("input {}", shell::shown(&entry.name)), 0, entry.name_bytes);
+            (name, value)
+        })
+        .collect()
 }
 
 /// How a workflow or action was called.

@@ -424,7 +424,8 @@ impl<'t, 'a> Shell<'t, 'a> {
     /// Reads a file: one that a step wrote, one of the runner's credentials, or nothing known.
     pub fn read_file(&mut self, path: &Value, bytes: Bytes) -> Value {
         let name = path.template();
-        if let Some(source) = command::credential_file(&name) {
+        let written = self.state.read(&name).filter(Value::carries);
+        if let (None, Some(source)) = (written, command::credential_file(&name)) {
             return self.tracer.enter(source, &format!("read from {}", shown(&name)), self.file(), bytes);
         }
         if name.starts_with("/proc/") && name.ends_with("/environ") {

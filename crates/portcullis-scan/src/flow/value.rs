@@ -31,6 +31,8 @@ pub enum Source {
     RuntimeToken,
     /// What `actions/checkout` leaves in the git configuration.
     CheckoutCredentials,
+    /// A cloud session that an action logged in for, by the name of its variable.
+    Session(String),
     /// A credential file of the runner's user, by its path.
     CredentialFile(String),
     /// Memory of the runner process.
@@ -346,7 +348,7 @@ impl Source {
             Source::IdentityToken => "ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(),
             Source::RuntimeToken => "ACTIONS_RUNTIME_TOKEN".to_owned(),
             Source::CheckoutCredentials => "GITHUB_TOKEN".to_owned(),
-            Source::CredentialFile(path) => path.clone(),
+            Source::CredentialFile(name) | Source::Session(name) => name.clone(),
             Source::RunnerMemory => "runner-memory".to_owned(),
             Source::CloudMetadata => "cloud-metadata".to_owned(),
         }

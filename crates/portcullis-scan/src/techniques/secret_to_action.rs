@@ -8,7 +8,7 @@ use crate::destination::edit_distance;
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated};
+use crate::technique::{Evidence, Sighting, Technique};
 
 /// Owners whose actions and images a large part of all workflows use; a mutable reference of theirs is not reported.
 const KNOWN_OWNERS: &[&str] = &[
@@ -147,19 +147,28 @@ impl Technique for SecretToAction {
 fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let (delivery, place) = evidence.delivery(*group.first()?)?;
     let reference = delivery.target.template();
-    let owner = place.name.split('/').next().unwrap_or("").to_owned();
+    let owner = owner_of(&place.name, delivery.channel)?;
     let own = evidence.identity.and_then(|identity| identity.split('/').nth(1));
-    let is_image = delivery.channel == Channel::Image;
-    if is_image || own == Some(owner.as_str()) {
+    if own == Some(owner.as_str()) {
         return None;
     }
     let mut signals = evidence.cargo_signals(&group);
+    signals.remove(&Signal::SinglePurpose);
+    // The action itself is the one thing that the job does.
+    if delivery.channel == Channel::Action
+        && evidence.trace.other_work.get(delivery.job).is_some_and(|count| *count <= 1)
+    {
+        signals.insert(Signal::SinglePurpose);
+    }
+    if delivery.channel == Channel::Reusable && signals.remove(&Signal::AllSecrets) {
+        signals.insert(Signal::InheritedSecrets);
+    }
     let known = KNOWN_OWNERS.contains(&owner.as_str());
     let look_alike =
         !known && KNOWN_OWNERS.iter().any(|known| known.len() >= 5 && edit_distance(&owner, known) == 1);
-    let pinned = reference
-        .rsplit_once('@')
-        .is_some_and(|(_, at)| at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit()));
+    let pinned = reference.rsplit_once('@').is_some_and(|(_, at)| {
+        at.contains(':') || at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit())
+    });
     if look_alike {
         signals.insert(Signal::LookAlike);
     }
@@ -169,18 +178,33 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if known && !signals.contains(&Signal::AllSecrets) {
         return None;
     }
+    // A pin gives no credit to an owner whom nobody knows.
     if !known {
         signals.insert(Signal::UnknownOwner);
     }
-    let names = named_secrets(&evidence.carried(&group));
-    if names.len() >= 3 && unrelated(&names, None) {
-        signals.insert(Signal::ManySecrets);
+    Some(Sighting { deliveries: group, signals, ..Sighting::default() })
+}
+
+/// Who controls what stands behind a reference; nobody for the repository's own files and official images.
+fn owner_of(name: &str, channel: Channel) -> Option<String> {
+    let parts: Vec<&str> = name.split('/').collect();
+    if matches!(name.chars().next(), Some('.' | '$')) {
+        return None;
     }
-    (!pinned || look_alike || signals.contains(&Signal::AllSecrets)).then_some(Sighting {
-        deliveries: group,
-        signals,
-        ..Sighting::default()
-    })
+    if channel != Channel::Image {
+        return parts.first().map(|owner| (*owner).to_owned());
+    }
+    match parts.as_slice() {
+        // `node:20` and the like are reviewed by Docker.
+        [_] => None,
+        [host, rest @ ..] if host.contains(['.', ':']) => {
+            let official =
+                matches!(*host, "mcr.microsoft.com" | "registry.access.redhat.com" | "public.ecr.aws");
+            if official { None } else { rest.first().map(|owner| (*owner).to_owned()) }
+        }
+        [owner, ..] => Some((*owner).to_owned()),
+        [] => None,
+    }
 }
 
 #[cfg(test)]
@@ -206,9 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn known_owners_and_pins_are_silent() {
+    fn known_owners_are_silent_and_a_pin_gives_an_unknown_one_no_credit() {
         silent(&step("docker/login-action@v3"));
-        silent(&step("someone/deploys@0123456789012345678901234567890123456789"));
+        let pinned = "someone/deploys@0123456789012345678901234567890123456789";
+        check("secret-to-action", &step(pinned), Verdict::Exposed, &["KEY"], &["repository:someone/deploys"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use crate::flow::trace::Channel;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
 
 /// See the module's documentation.
 pub(super) struct SecretToArtifact;
@@ -39,7 +39,7 @@ impl Technique for SecretToArtifact {
                 let mut signals = evidence.cargo_signals(&group);
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
-                if names.len() >= 2 && unrelated(&names, None) {
+                if unrelated_to_each_other(&names) {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 Sighting { deliveries: group, signals, ..Sighting::default() }

@@ -12,10 +12,12 @@
 //! how deployments work, and is not reported. What makes it a theft is that more is taken than the receiver can use
 //! (unrelated secrets, all of them, their names along with them), or that trouble is taken to hide it.
 
+use crate::flow::command::REMOTE_CODE;
 use crate::flow::trace::{Channel, Role};
+use crate::flow::value::Source;
 use crate::report::Class;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated};
+use crate::technique::{Evidence, Sighting, Technique, is_namesake, named_secrets, unrelated};
 
 /// See the module's documentation.
 pub(super) struct SecretToHost;
@@ -37,6 +39,7 @@ impl Technique for SecretToHost {
     fn look(&self, evidence: &Evidence<'_>) -> Vec<Sighting> {
         let groups = evidence.grouped(|delivery, _| {
             matches!(delivery.channel, Channel::Network | Channel::Dns | Channel::Registry)
+                && delivery.client != REMOTE_CODE
         });
         groups.into_iter().filter_map(|group| judge(evidence, group)).collect()
     }
@@ -45,26 +48,41 @@ impl Technique for SecretToHost {
 fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let (_, place) = evidence.delivery(*group.first()?)?;
     let mut signals = evidence.cargo_signals(&group);
-    let names = named_secrets(&evidence.carried(&group));
-    let greedy = signals.contains(&Signal::AllSecrets) || signals.contains(&Signal::EnvironmentDump);
+    let carried = evidence.carried(&group);
+    let names = named_secrets(&carried);
+    let payload = group
+        .iter()
+        .filter_map(|at| evidence.delivery(*at))
+        .any(|(delivery, _)| delivery.role != Role::Authentication);
+    let everything = signals.contains(&Signal::AllSecrets) || signals.contains(&Signal::MemoryRead);
+    let greedy = everything || signals.contains(&Signal::EnvironmentDump);
     if place.class == Class::Configured {
-        // The owner chose the address. Only a greedy delivery is worth a look.
+        // The owner chose the address. Only a greedy delivery is worth a look; an address that whoever starts the run
+        // may choose is nobody's setting.
         if !greedy && !signals.contains(&Signal::MaskEvasion) {
             return None;
         }
-        signals.insert(Signal::ConfiguredDestination);
+        let by_caller = place.name.starts_with("inputs.") || place.name.starts_with("github.event");
+        signals.insert(if by_caller && everything {
+            Signal::ForeignDestination
+        } else {
+            Signal::ConfiguredDestination
+        });
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
     if let Some(service) = place.service {
-        let payload = group
-            .iter()
-            .filter_map(|at| evidence.delivery(*at))
-            .any(|(delivery, _)| delivery.role != Role::Authentication);
-        if !greedy && !(payload && unrelated(&names, Some(&service.name))) {
+        let strangers = unrelated(&names, Some(&service.name), None);
+        if !everything && !(payload && strangers) {
             return None;
         }
         signals.insert(Signal::BelongsThere);
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
+    let host = place.host.as_deref().unwrap_or("");
+    let namesakes = !names.is_empty() && names.iter().all(|name| is_namesake(name, host));
+    if namesakes && carried.iter().all(|one| matches!(one.source, Source::Secret(_) | Source::JobToken)) {
+        // Named after the owner of the host: the credential that the host itself gave out.
+        return None;
     }
     if place.class == Class::Chat && is_own_hook(evidence, &group) {
         return None;
@@ -82,18 +100,32 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if place.url.as_ref().is_some_and(|url| url.unescaped().starts_with("http://")) {
         signals.insert(Signal::PlainHttp);
     }
-    if unrelated(&names, None) || several_purposes(&names) {
+    let job_token = carried.iter().any(|one| one.source == Source::JobToken);
+    let login_host = (!payload).then_some(host);
+    let to_chat = place.class == Class::Chat && payload;
+    if unrelated(&names, None, login_host)
+        || several_purposes(&names)
+        || (job_token && !names.is_empty())
+        || to_chat
+    {
         signals.insert(Signal::UnrelatedSecrets);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }
 
-/// A chat host whose address carries nothing but the credential of the chat itself: a notification.
+/// A chat host whose address holds the credential of the chat itself, and whose message holds no more than the name of
+/// a room: a notification. A secret in the message of a hook is of no use to any chat.
 fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
-    group
+    const ROOMS: &[&str] = &["CHAT", "CHANNEL", "ROOM", "USER", "THREAD", "ID", "TO", "TARGET", "TOPIC"];
+    let deliveries: Vec<_> =
+        group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery).collect();
+    let own = deliveries.iter().any(|delivery| delivery.role != Role::Payload);
+    let rooms = deliveries
         .iter()
-        .filter_map(|at| evidence.delivery(*at))
-        .all(|(delivery, _)| delivery.role != Role::Payload && delivery.carried.len() <= 2)
+        .filter(|delivery| delivery.role == Role::Payload)
+        .flat_map(|delivery| &delivery.carried)
+        .all(|one| one.source.name().to_ascii_uppercase().split('_').any(|word| ROOMS.contains(&word)));
+    own && rooms
 }
 
 /// Names that share no word but those that every credential has: nothing ties them together.

@@ -11,7 +11,7 @@
 //! Printing a secret as it is, is a mistake without a consequence as long as the mask holds: `suspicious`.
 
 use crate::flow::trace::Channel;
-use crate::flow::value::Source;
+use crate::flow::value::{Carried, Source};
 use crate::signal::Signal;
 use crate::technique::{Evidence, Sighting, Technique, readable_in_log};
 
@@ -34,8 +34,7 @@ impl Technique for SecretToLog {
 
     fn look(&self, evidence: &Evidence<'_>) -> Vec<Sighting> {
         let readable = evidence.grouped(|delivery, _| {
-            delivery.channel == Channel::Log
-                && delivery.carried.iter().any(|carried| leaks(&carried.source) && readable_in_log(carried))
+            delivery.channel == Channel::Log && delivery.carried.iter().any(readable_leak)
         });
         let mut found: Vec<Sighting> = readable
             .into_iter()
@@ -48,7 +47,7 @@ impl Technique for SecretToLog {
         let masked = evidence.grouped(|delivery, _| {
             delivery.channel == Channel::Log
                 && delivery.carried.iter().any(|carried| leaks(&carried.source))
-                && !delivery.carried.iter().any(|carried| leaks(&carried.source) && readable_in_log(carried))
+                && !delivery.carried.iter().any(readable_leak)
         });
         for group in masked {
             let mut signals = evidence.cargo_signals(&group);
@@ -63,6 +62,11 @@ impl Technique for SecretToLog {
         }
         found
     }
+}
+
+/// The job's token dies with the job, and yet nobody reverses it for a reason of his own.
+fn readable_leak(carried: &Carried) -> bool {
+    !matches!(carried.source, Source::Environment) && readable_in_log(carried)
 }
 
 /// The job's token dies with the job; an environment without secrets in it shows none.

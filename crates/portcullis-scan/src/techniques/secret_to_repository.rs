@@ -12,7 +12,7 @@
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
 
 /// See the module's documentation.
 pub(super) struct SecretToRepository;
@@ -47,7 +47,7 @@ impl Technique for SecretToRepository {
                 }
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
-                if names.len() >= 2 && unrelated(&names, None) {
+                if unrelated_to_each_other(&names) {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 Some(Sighting { deliveries: group, signals, ..Sighting::default() })

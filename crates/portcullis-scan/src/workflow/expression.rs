@@ -107,6 +107,12 @@ impl Evaluation<'_> {
         if depth > DEPTH_MAX {
             return self.named_in(expression.origin.raw);
         }
+        if depth == 0
+            && !expression.is_literal()
+            && let Some(constant) = expression.consteval()
+        {
+            return Value::text(constant.sema().to_string());
+        }
         match &expression.inner {
             Expr::Literal(Literal::String(text)) => Value::text(text.as_ref()),
             Expr::Literal(literal) => Value::text(literal.as_str().into_owned()),

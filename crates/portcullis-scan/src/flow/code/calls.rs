@@ -288,7 +288,7 @@ impl Program<'_, '_, '_> {
                     || name.starts_with("logging.")
                     || name.starts_with("logger.") =>
             {
-                self.tracer.log(all, file, bytes);
+                self.print(all, bytes);
                 return Some(Value::empty());
             }
             "write"
@@ -296,7 +296,7 @@ impl Program<'_, '_, '_> {
                     || name.starts_with("process.stdout")
                     || name.starts_with("sys.stderr") =>
             {
-                self.tracer.log(all, file, bytes);
+                self.print(all, bytes);
                 return Some(Value::empty());
             }
             "getIDToken" => {
@@ -513,7 +513,18 @@ impl Program<'_, '_, '_> {
             );
         }
         let script = Script::from_value(code, self.script.file, bytes);
-        super::run(self.tracer, self.state, self.environment, self.language, &script, self.depth + 10)
+        {
+            let output = super::run(
+                self.tracer,
+                self.state,
+                self.environment,
+                self.language,
+                &script,
+                self.depth + 10,
+            );
+            self.print(&output, bytes);
+            output
+        }
     }
 
     /// A command line, as one string or as a list of words.
@@ -542,7 +553,7 @@ impl Program<'_, '_, '_> {
             Vec::new(),
             self.depth / 2 + 5,
         );
-        self.tracer.log(&output, self.script.file, bytes);
+        self.print(&output, bytes);
         output
     }
 }

@@ -48,9 +48,8 @@ impl Program<'_, '_, '_> {
                     .and_then(|parent| parent.parent())
                     .is_none_or(|outer| outer.kind() != "sub_expression");
                 if printed {
-                    let file = self.script.file;
                     let bytes = self.bytes(node);
-                    self.tracer.log(&output, file, bytes);
+                    self.print(&output, bytes);
                 }
                 output
             }
@@ -137,6 +136,8 @@ impl Program<'_, '_, '_> {
     fn powershell_command(&mut self, node: Node<'_>) -> Value {
         let name_node = node.child_by_field_name("command_name");
         let name = name_node.map(|name| self.text(name).to_ascii_lowercase()).unwrap_or_default();
+        // `C:\\tools\\curl.exe`: the program by its name.
+        let name = name.rsplit(['\\', '/']).next().unwrap_or("").to_owned();
         let bytes = self.bytes(node);
         let piped = self.variables.get("|").cloned().unwrap_or_default();
         let mut arguments: Vec<(String, Value)> = Vec::new();
@@ -199,7 +200,7 @@ impl Program<'_, '_, '_> {
                 if name == "write-output" || name == "echo" || name == "out-string" {
                     return all;
                 }
-                self.tracer.log(&all, file, bytes);
+                self.print(&all, bytes);
                 return Value::empty();
             }
             "get-childitem" | "gci" | "dir" | "ls" | "get-item" | "gi"

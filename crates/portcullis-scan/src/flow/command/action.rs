@@ -154,6 +154,13 @@ pub fn run(
         return;
     }
     publish_by_input(tracer, action, &name);
+    if name == "aws-actions/configure-aws-credentials" {
+        for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            let source = crate::flow::value::Source::Session(variable.to_owned());
+            let session = tracer.enter(source, "a cloud session", action.file, action.bytes);
+            state.added.insert(variable.to_owned(), session);
+        }
+    }
     let target = Value::text(action.reference);
     tracer.deliver(
         action.everything(),

@@ -423,15 +423,12 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
             (&request.authentication, Role::Authentication),
             (url, Role::Address),
         ] {
-            shell.tracer.deliver(
-                content.clone(),
-                Channel::Network,
-                role,
-                target.clone(),
-                call.name,
-                file,
-                call.bytes,
-            );
+            let channel = if role == Role::Payload && writes_to_forge(target) {
+                Channel::Repository
+            } else {
+                Channel::Network
+            };
+            shell.tracer.deliver(content.clone(), channel, role, target.clone(), call.name, file, call.bytes);
         }
         if let Some(proxy) = &request.proxy {
             for content in [&request.body, &request.authentication, url] {
@@ -455,6 +452,20 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
         }
         _ => answer,
     }
+}
+
+/// Whether an address is one by which text is written where others read it: comments, issues, gists, files.
+fn writes_to_forge(target: &Value) -> bool {
+    let text = target.template();
+    let path = text
+        .split_once("api.github.com")
+        .map(|(_, path)| path)
+        .or_else(|| text.split_once("GITHUB_API_URL}").map(|(_, path)| path));
+    path.is_some_and(|path| {
+        ["/comments", "/issues", "/gists", "/contents/", "/releases", "/reviews"]
+            .iter()
+            .any(|part| path.contains(part))
+    })
 }
 
 /// What comes back: from the cloud's metadata service and the identity service secrets, else whatever the host likes.

@@ -107,7 +107,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         "jq" | "yq" | "xq" => {
             let mut content = input(shell, call);
             content.append(call.joined().only_carried());
-            if call.has(&["env", "$ENV"]) || call.joined().template().contains("env") && content.is_empty() {
+            let reads_environment = call.texts().iter().any(|text| {
+                text.contains("$ENV")
+                    || text == "env"
+                    || text.starts_with("env|")
+                    || text.starts_with("env.")
+                    || text.contains("env |")
+            });
+            if reads_environment {
                 content.append(shell.dump_environment(call.bytes));
             }
             if call.joined().template().contains("@base64") && !call.joined().template().contains("@base64d")
@@ -415,7 +422,7 @@ fn openssl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     match verb.as_str() {
         "base64" => base64(shell, call),
         "dgst" | "md5" | "sha256" | "rand" | "version" | "x509" | "verify" => Value::unknown(),
-        _ if call.has(&["-d", "-decrypt"]) => {
+        _ if call.texts().iter().any(|text| text == "-d" || text == "-decrypt") => {
             shell.tracer.works();
             Value::unknown()
         }
