@@ -265,6 +265,7 @@ impl<'a> Tracer<'a> {
         consumed: bool,
     ) {
         let labelled = is_labelled(&content);
+        let bare = is_bare(&content);
         let carried: Vec<Carried> = content.only_carried().carried().cloned().collect();
         if carried.is_empty() || self.trace.deliveries.len() >= DELIVERIES_MAX {
             return;
@@ -276,6 +277,7 @@ impl<'a> Tracer<'a> {
             target,
             client: client.to_owned(),
             labelled,
+            bare,
             consumed,
             file,
             bytes,
@@ -467,6 +469,15 @@ fn is_labelled(content: &Value) -> bool {
             let label = before.trim_end_matches(['=', ':', ' ', '"', '\'', '\\', '%', '3', 'D', '>']);
             label.len() < before.len() && label.to_ascii_uppercase().ends_with(&name.to_ascii_uppercase())
         }
+        _ => false,
+    })
+}
+
+/// Whether nothing but secrets and white space is in a message.
+fn is_bare(content: &Value) -> bool {
+    content.parts.iter().all(|part| match part {
+        Part::Text(text) => text.chars().all(|character| character.is_whitespace() || character == '&'),
+        Part::Carried(_) => true,
         _ => false,
     })
 }

@@ -2,12 +2,17 @@
 
 use crate::technique::Technique;
 
+mod backdoor;
 mod long_lived_token;
+mod remote_code;
+mod reverse_shell;
+mod script_injection;
 mod secret_to_action;
 mod secret_to_artifact;
 mod secret_to_host;
 mod secret_to_log;
 mod secret_to_repository;
+mod untrusted_code;
 
 /// All of them.
 pub const ALL: &[&dyn Technique] = &[
@@ -16,5 +21,10 @@ pub const ALL: &[&dyn Technique] = &[
     &secret_to_artifact::SecretToArtifact,
     &secret_to_repository::SecretToRepository,
     &secret_to_action::SecretToAction,
+    &reverse_shell::ReverseShell,
+    &backdoor::Backdoor,
+    &untrusted_code::UntrustedCode,
+    &script_injection::ScriptInjection,
+    &remote_code::RemoteCode,
     &long_lived_token::LongLivedToken,
 ];

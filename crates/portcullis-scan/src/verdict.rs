@@ -15,6 +15,9 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let weak = signals.iter().filter(|signal| signal.weight() == Weight::Weak).count();
     match rule {
         "long-lived-token" => Verdict::Advice,
+        "remote-code" | "script-injection" | "untrusted-code" => Verdict::Exposed,
+        "reverse-shell" => Verdict::Malicious,
+        "backdoor" => Verdict::Suspicious,
         "unanalysed-workflow" => {
             if weak > 1 {
                 Verdict::Suspicious

@@ -278,6 +278,16 @@ impl<'t, 'a> Shell<'t, 'a> {
             self.redirect(redirect, &mut plan);
         }
         let outer = plan.stdin.take().map(|input| std::mem::replace(&mut self.stdin, input));
+        if let (Some(body), Some(target)) = (body, &plan.stdout) {
+            let command = self.parsed.script.slice(body.byte_range()).to_owned();
+            let interactive = ["bash -i", "sh -i", "bash -li", "zsh -i"]
+                .iter()
+                .any(|shell| command.trim_start().starts_with(shell));
+            if interactive && target.prefix().starts_with("/dev/tcp/") {
+                let bytes = self.bytes(node);
+                self.observe(ObservationKind::ReverseShell, target.clone(), bytes);
+            }
+        }
         let mut output = match body {
             Some(body) => self.statement(body),
             None => Value::empty(),
@@ -402,9 +412,6 @@ impl<'t, 'a> Shell<'t, 'a> {
         }
         if let Some(address) = path.strip_prefix("/dev/tcp/").or_else(|| path.strip_prefix("/dev/udp/")) {
             let host = address.replace('/', ":");
-            if let Some(function) = host.split(':').next().filter(|host| !host.is_empty()) {
-                let _ = function;
-            }
             let value = content.only_carried();
             self.tracer.deliver(
                 value,

@@ -65,6 +65,8 @@ pub struct Delivery {
     pub client: String,
     /// Whether the names of the secrets are sent along as labels.
     pub labelled: bool,
+    /// Whether the message is the secret and nothing else.
+    pub bare: bool,
     /// Whether this is a verb by which a service takes settings (`gh secret set`).
     pub consumed: bool,
     /// Which of the trace's files it stands in.

@@ -118,6 +118,22 @@ const KNOWN_OWNERS: &[&str] = &[
     "abatilo",
 ];
 
+/// Actions whose name alone is trusted; under another owner it is another action. Names that many use are left out.
+const FAMOUS: &[(&str, &str)] = &[
+    ("pypa", "gh-action-pypi-publish"),
+    ("actions", "checkout"),
+    ("actions", "setup-python"),
+    ("actions", "setup-node"),
+    ("actions", "github-script"),
+    ("actions", "upload-artifact"),
+    ("docker", "login-action"),
+    ("docker", "build-push-action"),
+    ("aws-actions", "configure-aws-credentials"),
+    ("codecov", "codecov-action"),
+    ("softprops", "action-gh-release"),
+    ("js-devtools", "npm-publish"),
+];
+
 /// See the module's documentation.
 pub(super) struct SecretToAction;
 
@@ -166,6 +182,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let known = KNOWN_OWNERS.contains(&owner.as_str());
     let look_alike =
         !known && KNOWN_OWNERS.iter().any(|known| known.len() >= 5 && edit_distance(&owner, known) == 1);
+    let repository = place.name.split('/').nth(1).unwrap_or("");
+    let look_alike =
+        look_alike || FAMOUS.iter().any(|(famous, name)| repository == *name && owner != *famous);
     let pinned = reference.rsplit_once('@').is_some_and(|(_, at)| {
         at.contains(':') || at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit())
     });

@@ -100,6 +100,15 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if place.url.as_ref().is_some_and(|url| url.unescaped().starts_with("http://")) {
         signals.insert(Signal::PlainHttp);
     }
+    let bare = |at: &usize| {
+        evidence.delivery(*at).is_some_and(|(delivery, _)| delivery.bare && delivery.role == Role::Payload)
+    };
+    if group.iter().any(bare)
+        && signals.contains(&Signal::RawAddress)
+        && signals.contains(&Signal::SinglePurpose)
+    {
+        signals.insert(Signal::BareSecret);
+    }
     let job_token = carried.iter().any(|one| one.source == Source::JobToken);
     let login_host = (!payload).then_some(host);
     let to_chat = place.class == Class::Chat && payload;

@@ -45,6 +45,10 @@ impl Technique for SecretToRepository {
                 if place.is_foreign() {
                     signals.insert(Signal::ForeignDestination);
                 }
+                // A push to the repository itself is an everyday thing; hiding what is pushed is not.
+                if place.name == "origin" && !signals.contains(&Signal::Encoded) {
+                    signals.remove(&Signal::SinglePurpose);
+                }
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
                 if unrelated_to_each_other(&names) {

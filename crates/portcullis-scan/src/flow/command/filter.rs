@@ -60,12 +60,15 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         "rev" => {
             let content = input(shell, call);
             match content.literal() {
-                Some(text) => Value::text(
-                    text.lines()
+                Some(text) => {
+                    let reversed = text
+                        .lines()
                         .map(|line| line.chars().rev().collect::<String>())
                         .collect::<Vec<_>>()
-                        .join("\n"),
-                ),
+                        .join("\n");
+                    shell.tracer.decoded.insert(reversed.trim().to_owned());
+                    Value::text(reversed)
+                }
                 None => encode(shell, call, content, Encoding::Reversed),
             }
         }
@@ -107,12 +110,17 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         "jq" | "yq" | "xq" => {
             let mut content = input(shell, call);
             content.append(call.joined().only_carried());
-            let reads_environment = call.texts().iter().any(|text| {
+            let texts = call.texts();
+            let named = |at: usize| {
+                at.checked_sub(1)
+                    .and_then(|before| texts.get(before))
+                    .is_some_and(|before| before.starts_with("--arg"))
+            };
+            let reads_environment = texts.iter().enumerate().any(|(at, text)| {
                 text.contains("$ENV")
-                    || text == "env"
-                    || text.starts_with("env|")
-                    || text.starts_with("env.")
-                    || text.contains("env |")
+                    || (!named(at)
+                        && (text == "env"
+                            || ["env|", "env.", "env "].iter().any(|start| text.starts_with(start))))
             });
             if reads_environment {
                 content.append(shell.dump_environment(call.bytes));

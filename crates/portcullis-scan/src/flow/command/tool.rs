@@ -271,7 +271,8 @@ fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             shell.observe(ObservationKind::CoversTracks, Value::text("gh run delete"), call.bytes)
         }
         ("api", path) => {
-            let path = path.to_owned();
+            let path =
+                words.iter().skip(1).find(|word| word.contains('/')).map_or(path.to_owned(), Clone::clone);
             let deletes = call
                 .option(&["-X", "--method"])
                 .is_some_and(|method| method.template().eq_ignore_ascii_case("delete"));
