@@ -175,7 +175,7 @@ pub fn fires(
             let excluded = except.as_ref().is_some_and(|patterns| matches_patterns(patterns, &name));
             included && !excluded
         }
-        "workflow_dispatch" => !is_tag && (is_default || default_has_path) || is_tag && default_has_path,
+        "workflow_dispatch" => default_has_path || is_default,
         event if DEFAULT_ONLY.contains(&event) => is_default,
         _ => true,
     }

@@ -408,6 +408,9 @@ impl Scanned<'_> {
     }
 }
 
+/// What makes sightings of several versions one finding: path, rule, and which secret at which destination.
+type GroupKey<'g> = (&'g str, &'g str, Vec<&'g (String, String)>);
+
 /// All versions of one repository, for questions that go over several of them.
 struct Joint<'j> {
     name: &'j RepositoryName,
@@ -417,7 +420,7 @@ struct Joint<'j> {
 
 impl Joint<'_> {
     fn findings(&self) -> Vec<Finding> {
-        let mut groups: BTreeMap<(&str, &str, Vec<&(String, String)>), Vec<(usize, &Seen)>> = BTreeMap::new();
+        let mut groups: BTreeMap<GroupKey<'_>, Vec<(usize, &Seen)>> = BTreeMap::new();
         for (at, version) in self.versions.iter().enumerate() {
             for seen in &version.analysis.seen {
                 groups

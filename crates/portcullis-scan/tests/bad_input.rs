@@ -1,5 +1,13 @@
 //! Hostile and broken input: each a problem of its own, and everything beside it still scanned.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod repository;
 
 use std::fs;

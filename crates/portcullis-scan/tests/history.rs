@@ -1,5 +1,13 @@
 //! Whole scans of real repositories, made with the `git` command as people make them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod repository;
 
 use portcullis_scan::report::{Basis, Certainty, Finding, Standing, Verdict};

@@ -126,10 +126,7 @@ pub fn run(
     bytes: Bytes,
 ) -> Value {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).trim_end_matches(".exe").to_owned();
-    if !first.value.literal().is_some_and(|text| !text.is_empty())
-        && !first.value.carries()
-        && base.contains("${")
-    {
+    if first.value.literal().is_none_or(str::is_empty) && !first.value.carries() && base.contains("${") {
         // A command that can't be known (`$RUNNER_TOOL …`): work, and its arguments are its own business.
         shell.tracer.works();
         return Value::unknown();

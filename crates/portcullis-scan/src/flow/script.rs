@@ -151,7 +151,7 @@ mod tests {
             vec![
                 (0, Value::text("curl ")),
                 (5, Value::part(Part::Configured("x".to_owned()))),
-                (end, Value::text(text[end..].to_owned())),
+                (end, Value::text(text.get(end..).unwrap().to_owned())),
             ],
         );
         assert_eq!(script.value(0..script.text.len(), str::to_owned).template(), "curl ${x} end\n");

@@ -72,7 +72,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     }
     if let Some(service) = place.service {
         let strangers = unrelated(&names, Some(&service.name), None);
-        if !everything && !(payload && strangers) {
+        let misplaced = payload && strangers;
+        if !everything && !misplaced {
             return None;
         }
         signals.insert(Signal::BelongsThere);

@@ -397,7 +397,9 @@ mod tests {
         let text = "a ${{ format('}}{0}', secrets.A) }} b";
         let found = pieces(text);
         assert_eq!(found.len(), 3);
-        assert!(matches!(&found[1], Piece::Expression(all, _) if text[all.clone()].ends_with("A) }}")));
+        assert!(
+            matches!(&found[1], Piece::Expression(all, _) if text.get(all.clone()).unwrap().ends_with("A) }}"))
+        );
     }
 
     #[test]

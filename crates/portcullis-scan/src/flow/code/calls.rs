@@ -336,11 +336,10 @@ impl Program<'_, '_, '_> {
             }
             "eval" | "exec" | "Function" | "compile"
                 if matches!(name, "eval" | "exec" | "Function" | "compile")
-                    && self.language != Language::Other =>
+                    && self.language != Language::Other
+                    && (self.language == Language::Python || name != "exec") =>
             {
-                if self.language == Language::Python || name != "exec" {
-                    return Some(self.run_same(first, bytes));
-                }
+                return Some(self.run_same(first, bytes));
             }
             "b64decode" | "atob" | "fromhex" | "unhexlify" | "from" | "a85decode" | "b32decode"
             | "decompress" => {

@@ -244,7 +244,7 @@ fn option(
         "connect-to" => {
             // host:port:host:port; the first two may be empty
             let text = value.template();
-            let target = text.splitn(4, ':').nth(2).filter(|host| !host.is_empty()).map(str::to_owned);
+            let target = text.split(':').nth(2).filter(|host| !host.is_empty()).map(str::to_owned);
             request.connects_to = target.map(Value::text);
         }
         "config" if depth < 3 => {

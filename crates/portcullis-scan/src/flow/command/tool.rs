@@ -64,13 +64,11 @@ fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                     shell.observe(ObservationKind::WritesWorkflow, (*operand).clone(), call.bytes);
                 }
             }
-            if operands.is_empty()
+            let everything = operands.is_empty()
                 || operands.iter().any(|operand| matches!(operand.template().as_str(), "." | "-A"))
-                || call.has(&["-A", "--all"])
-            {
-                if let Some(content) = shell.state.read(".") {
-                    shell.state.write("$git-index", content, true);
-                }
+                || call.has(&["-A", "--all"]);
+            if let (true, Some(content)) = (everything, shell.state.read(".")) {
+                shell.state.write("$git-index", content, true);
             }
         }
         "push" => {

