@@ -924,6 +924,18 @@ impl Search<'_> {
         known.proved = found.strength == Strength::Proved;
         let uses = self.uses(tx, found.token.id).await?;
         let mut evidence = evidence::judge(&uses, &known, radius.checkpoint);
+        let looked = known.runs_known.map(|(_, until)| until);
+        if let Some(looked) = looked.filter(|looked| uses.iter().any(|one| one.at > *looked))
+            && found.token.kind == TokenKind::LongLived
+        {
+            radius.warnings.push(format!(
+                "Token {:?} was used after the last look at {} ({}), so its runs since then are not known; open the case for \
+                 that repository again, and it is looked at again.",
+                found.token.description,
+                known.repositories.join(", "),
+                looked.for_people()
+            ));
+        }
         if found.token.kind == TokenKind::Minted {
             minted_evidence(&mut evidence, found.rank == Rank::Certain);
         }

@@ -602,3 +602,107 @@ async fn a_flood_of_reports_about_one_repository_is_one_look_and_loses_none() {
         );
     }
 }
+
+#[tokio::test]
+async fn publishers_of_the_repository_are_paused_and_what_a_malicious_commit_minted_is_held() {
+    for scene in scenes().await {
+        let incident = incident(&scene).await;
+        // It still stands, and its owner had registered publishers: of this repository, and of another one.
+        scene.sees(Ok(Scanned { introduced: incident.pushed, ..Scanned::default() }.sight()));
+        let publishers = [("p1", REPOSITORY), ("p2", "github.com/example-org/another")]
+            .map(|(key, repository)| (uuid::Uuid::now_v7().to_string(), key, repository));
+        for (id, key, repository) in &publishers {
+            scene
+                .stage
+                .tamper(&format!(
+                    "INSERT INTO publishers (id, provider, issuer, identity_key, lookup_key, repository, configuration, state, \
+                     created_at) VALUES ('{id}', 'github', 'i', '{key}', '{key}', '{repository}', '{{}}', 'active', 0)"
+                ))
+                .await;
+            scene
+                .stage
+                .tamper(&format!(
+                    "INSERT INTO publisher_projects (id, publisher_id, project_id, added_at) VALUES ('{id}', '{id}', '{}', 0)",
+                    incident.project
+                ))
+                .await;
+        }
+        let bytes = if scene.stage.name == "sqlite" { "X'00'" } else { "'\\x00'" };
+        let minted = async |commit: &str| {
+            let id = TokenId::new();
+            scene
+                .stage
+                .tamper(&format!(
+                    "INSERT INTO tokens (id, kind, publisher_id, description, location, sealed_key, caveats, scope, minted_from, \
+                     state, created_at, expires_at, use_count) VALUES ('{id}', 'minted', '{}', 'm', 'l', {bytes}, '[]', \
+                     'projects', '{{\"sha\": \"{commit}\"}}', 'live', {}, {}, 0)",
+                    publishers[0].0,
+                    incident.pushed.plus_seconds(5).0,
+                    incident.pushed.plus_seconds(905).0
+                ))
+                .await;
+            id
+        };
+        let (bad, good) = (minted(COMMIT).await, minted(crate::incident::CLEAN).await);
+        let at = incident.pushed.plus_seconds(20);
+        let thiefs = scene.upload(bad, incident.project, "2.0", "192.0.2.9", at).await;
+        let owners = scene.upload(good, incident.project, "2.1", "192.0.2.9", at).await;
+
+        let (_, secret) = scene.responder("rosa").await;
+        let case = opened(&scene, &secret).await;
+        let applied = contained(&scene, &secret, &case).await;
+        let paused = |key: &str| {
+            format!("SELECT COUNT(*) FROM publishers WHERE identity_key = '{key}' AND state = 'paused'")
+        };
+        assert_eq!(scene.count(&paused("p1")).await, 1, "{applied}");
+        assert_eq!(scene.count(&paused("p2")).await, 0, "{applied}");
+        assert_eq!(scene.count("SELECT COUNT(*) FROM mint_gates WHERE state = 'closed'").await, 1);
+        assert_eq!(scene.file_state(thiefs.file).await, FileState::Held);
+        assert_eq!(scene.file_state(owners.file).await, FileState::Offered);
+
+        scene.post(&format!("/api/v1/cases/{case}/release"), &secret, json!({"reason": "clean again"})).await;
+        assert_eq!(scene.count(&paused("p1")).await, 0);
+        assert_eq!(scene.count("SELECT COUNT(*) FROM mint_gates WHERE state = 'closed'").await, 0);
+        assert_eq!(scene.file_state(thiefs.file).await, FileState::Offered);
+        history_holds(&scene).await;
+    }
+}
+
+#[tokio::test]
+async fn two_cases_that_hold_one_token_let_it_go_only_together() {
+    for scene in scenes().await {
+        let incident = incident(&scene).await;
+        let (_, secret) = scene.responder("rosa").await;
+        let first = opened(&scene, &secret).await;
+        contained(&scene, &secret, &first).await;
+        // The same project is claimed by a second repository of the owner that was hit too, and confirmed.
+        let second = "github.com/example-org/lanternfish-docs";
+        let mut tx = scene.tx().await;
+        let link = RepositoryLink {
+            project_id: incident.project,
+            repository: second.to_owned(),
+            basis: RepositoryBasis::OwnerConfirmed,
+            first_seen_at: incident.pushed,
+            token_id: None,
+        };
+        projects::insert_repository(&mut tx, &link).await.unwrap();
+        tx.commit().await.unwrap();
+        let other = scene.token(&incident.mara, None).await;
+        scene.upload(other, incident.project, "3.0", "127.0.0.1", incident.pushed.plus_seconds(-10)).await;
+        scene.sees(Ok(
+            Scanned { repository: second, introduced: incident.pushed, ..Scanned::default() }.sight()
+        ));
+        let case = scene.post("/api/v1/cases", &secret, json!({"repository": second})).await.json();
+        let case = case["id"].as_str().unwrap().to_owned();
+        scene.work().await;
+        contained(&scene, &secret, &case).await;
+        assert_eq!(scene.token_state(other).await, TokenState::Suspended);
+        // The first case names `other` as well once it is planned again: both hold it.
+        contained(&scene, &secret, &first).await;
+        let release = |case: &str| format!("/api/v1/cases/{case}/release");
+        scene.post(&release(&case), &secret, json!({"reason": "r"})).await;
+        assert_eq!(scene.token_state(other).await, TokenState::Suspended);
+        scene.post(&release(&first), &secret, json!({"reason": "r"})).await;
+        assert_eq!(scene.token_state(other).await, TokenState::Live);
+    }
+}
