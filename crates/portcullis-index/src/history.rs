@@ -10,14 +10,17 @@
 //! `LENGTH:BYTES,` in decimal (a netstring) or as `-,` where it is absent.
 
 pub mod lines;
+mod verification;
+
+pub use verification::{Fault, Verification, verify};
 
 use std::net::IpAddr;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{Instant, SECOND};
+use crate::clock::Instant;
 use crate::ids::{AccountId, CaseId, EventId, PersonalId, ProjectId, TokenId};
 use crate::server_key::{ServerKey, ServerKeyError};
 use crate::store::events::{self, CheckpointRow, EventRow, Personal, SigningKey, SigningPurpose};
@@ -99,6 +102,8 @@ pub struct Event {
     pub journal: bool,
     /// From where.
     pub origin: Option<Origin>,
+    /// Personal fields that were stored already (a use's): they stand beside this event too, instead of new ones of `origin`.
+    pub personal: Option<Personal>,
 }
 
 impl Event {
@@ -115,6 +120,7 @@ impl Event {
             details: serde_json::Value::Null,
             journal: false,
             origin: None,
+            personal: None,
         }
     }
 }
@@ -124,9 +130,10 @@ impl Event {
 /// # Errors
 /// Where the database refuses.
 pub async fn record(tx: &mut Tx, now: Instant, event: Event) -> store::Result<EventId> {
-    let personal = match &event.origin {
-        Some(origin) => Some(keep_personal(tx, now, event.account, origin).await?),
-        None => None,
+    let personal = match (event.personal, &event.origin) {
+        (Some(personal), _) => Some(personal),
+        (None, Some(origin)) => Some(keep_personal(tx, now, event.account, origin).await?),
+        (None, None) => None,
     };
     let row = EventRow {
         id: EventId::new(),
@@ -267,9 +274,8 @@ impl Signer {
         // Two nodes that start at once must not both make a key.
         let lease = format!("signing-key:{purpose}");
         leases::hold(&mut tx, &lease, "make", now, now).await?;
-        let place = |id: &str| format!("signing_keys:{id}");
         if let Some(key) = events::signing_keys(&mut tx, purpose).await?.pop() {
-            let seed = server_key.open(&place(&key.id), &key.sealed_seed)?;
+            let seed = server_key.open(&key_place(&key.id), &key.sealed_seed)?;
             let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
                 .map_err(|_| HistoryError::Unreadable("the signing key is not an Ed25519 seed"))?;
             return Ok(Self { id: key.id, pair });
@@ -282,7 +288,7 @@ impl Signer {
             id: id.clone(),
             purpose,
             public_key: hex::encode(pair.public_key().as_ref()),
-            sealed_seed: server_key.seal(&place(&id), seed.as_slice())?,
+            sealed_seed: server_key.seal(&key_place(&id), seed.as_slice())?,
         };
         events::insert_signing_key(&mut tx, &key, now).await?;
         tx.commit().await?;
@@ -300,6 +306,11 @@ impl Signer {
     pub fn public_key(&self) -> String {
         hex::encode(self.pair.public_key().as_ref())
     }
+}
+
+/// Where a signing key's seed is sealed for: it opens in no other row.
+fn key_place(id: &str) -> String {
+    format!("signing_keys:{id}")
 }
 
 fn key_id(public_key: &[u8]) -> String {
@@ -331,13 +342,6 @@ pub fn checkpoint_message(position: i64, chain: &str, at: i64) -> String {
     format!("portcullis.checkpoint/1\n{position}\n{chain}\n{at}\n")
 }
 
-fn signature_holds(public_key: &str, message: &str, signature: &str) -> bool {
-    let (Ok(public_key), Ok(signature)) = (hex::decode(public_key), hex::decode(signature)) else {
-        return false;
-    };
-    UnparsedPublicKey::new(&ED25519, public_key).verify(message.as_bytes(), &signature).is_ok()
-}
-
 /// How long a server's sealer keeps its lease without renewing it, in seconds. Another node takes over after that.
 pub const SEALER_LEASE_SECONDS: i64 = 10;
 
@@ -364,6 +368,10 @@ pub async fn seal(
     }
     let batch = events::unsealed(&mut tx, BATCH_LIMIT).await?;
     if batch.is_empty() {
+        if lease_seconds == 0 {
+            // Whoever goes gives the lease back, so that the next one need not wait for its end.
+            tx.commit().await?;
+        }
         return Ok(None);
     }
     let (mut position, mut chain) = match events::last_sealed(&mut tx).await? {
@@ -407,296 +415,5 @@ fn checkpoint(row: &CheckpointRow, public_key: String) -> Checkpoint {
         key: row.key_id.clone(),
         public_key,
         signature: row.signature.clone(),
-    }
-}
-
-/// What is wrong at one place of the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "fault", rename_all = "kebab-case")]
-pub enum Fault {
-    /// The row, or one before it, is not what was sealed.
-    Changed {
-        /// Where the chain first disagrees.
-        position: i64,
-    },
-    /// No row has this position.
-    Missing {
-        /// Which.
-        position: i64,
-    },
-    /// A row that belongs elsewhere has this position.
-    Reordered {
-        /// Which.
-        position: i64,
-    },
-    /// Rows at the end are gone: a checkpoint covers more than there is.
-    Cut {
-        /// The last position that is there.
-        last: i64,
-        /// The position that the checkpoint covers.
-        covered: i64,
-    },
-    /// A checkpoint's signature does not hold, or its chain is not the history's.
-    Checkpoint {
-        /// The position that it covers.
-        position: i64,
-    },
-    /// Personal fields are not those that the event was recorded with.
-    Personal {
-        /// The event's position.
-        position: i64,
-    },
-    /// An event waits to be sealed for longer than a running sealer leaves it.
-    Unsealed {
-        /// Which.
-        id: EventId,
-    },
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Changed { position } => {
-                write!(formatter, "event {position} was changed after it was sealed")
-            }
-            Self::Missing { position } => write!(formatter, "event {position} is missing"),
-            Self::Reordered { position } => {
-                write!(formatter, "event {position} is out of order: another event stands in its place")
-            }
-            Self::Cut { last, covered } => write!(
-                formatter,
-                "the history was cut: it ends at event {last}, a checkpoint covers event {covered}"
-            ),
-            Self::Checkpoint { position } => {
-                write!(formatter, "the checkpoint at event {position} does not fit the history")
-            }
-            Self::Personal { position } => {
-                write!(
-                    formatter,
-                    "the personal fields of event {position} were changed or taken without an erasure"
-                )
-            }
-            Self::Unsealed { id } => write!(formatter, "event {id} was never sealed; is a server running?"),
-        }
-    }
-}
-
-/// The result of a verification.
-#[derive(Debug, Clone, Serialize)]
-pub struct Verification {
-    /// How many sealed events were read.
-    pub events: i64,
-    /// How many of them have had their personal fields erased.
-    pub erased: i64,
-    /// What is wrong; empty where nothing is.
-    pub faults: Vec<Fault>,
-    /// The position that the outside checkpoint covers, where one was given.
-    pub outside: Option<i64>,
-    /// The newest checkpoint, to be kept elsewhere.
-    pub newest: Option<Checkpoint>,
-}
-
-impl Verification {
-    /// The one sentence that tells how far the result reaches.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let erased = if self.erased > 0 {
-            format!(", the personal fields of {} erased", self.erased)
-        } else {
-            String::new()
-        };
-        match (self.faults.len(), self.outside) {
-            (0, Some(position)) => {
-                format!(
-                    "consistent: {} events{erased}; the outside checkpoint at event {position} is included",
-                    self.events
-                )
-            }
-            (0, None) => format!(
-                "consistent; a cut after the last outside checkpoint can't be excluded ({} events{erased})",
-                self.events
-            ),
-            (faults, _) => format!("NOT consistent: {faults} faults in {} events{erased}", self.events),
-        }
-    }
-}
-
-/// Most faults that a verification lists: after the first, later ones often only follow from it.
-const FAULT_LIMIT: usize = 100;
-
-/// Reads the whole history and finds what was changed, taken, moved or cut.
-///
-/// # Errors
-/// Where the database refuses.
-pub async fn verify(
-    store: &Store,
-    outside: Option<&Checkpoint>,
-    now: Instant,
-) -> Result<Verification, HistoryError> {
-    let mut tx = store.read().await?;
-    let keys = events::signing_keys(&mut tx, SigningPurpose::Checkpoint).await?;
-    let checkpoints = events::checkpoints(&mut tx).await?;
-    let mut walk = Walk::new(&checkpoints, &keys, outside);
-    loop {
-        let rows = events::sealed_after(&mut tx, walk.seen, 1_000).await?;
-        let Some(last) = rows.last().and_then(|row| row.position) else { break };
-        for row in &rows {
-            walk.step(row);
-            walk.personal(&mut tx, row).await?;
-        }
-        walk.seen = last;
-    }
-    walk.end(outside);
-    for event in events::unsealed(&mut tx, 10).await? {
-        if event.at.0 + 60 * SECOND < now.0 {
-            walk.faults.push(Fault::Unsealed { id: event.id });
-        }
-    }
-    let newest = checkpoints.last().and_then(|row| {
-        let key = keys.iter().find(|key| key.id == row.key_id)?;
-        Some(checkpoint(row, key.public_key.clone()))
-    });
-    Ok(Verification {
-        events: walk.events,
-        erased: walk.erased,
-        faults: walk.faults,
-        outside: outside.map(|checkpoint| checkpoint.position),
-        newest,
-    })
-}
-
-struct Walk<'a> {
-    checkpoints: std::collections::BTreeMap<i64, &'a CheckpointRow>,
-    keys: &'a [SigningKey],
-    outside: Option<&'a Checkpoint>,
-    chain: Chain,
-    seen: i64,
-    last: i64,
-    events: i64,
-    erased: i64,
-    misfits: Vec<Misfit>,
-    faults: Vec<Fault>,
-}
-
-/// A row whose stored value does not follow from the one before it.
-struct Misfit {
-    position: i64,
-    before: Chain,
-    stored: Option<Chain>,
-    row: EventRow,
-}
-
-/// Most misfits that are told apart: the comparison grows with their cube.
-const MISFIT_LIMIT: usize = 30;
-
-impl<'a> Walk<'a> {
-    fn new(
-        checkpoints: &'a [CheckpointRow],
-        keys: &'a [SigningKey],
-        outside: Option<&'a Checkpoint>,
-    ) -> Self {
-        Self {
-            checkpoints: checkpoints.iter().map(|row| (row.last_position, row)).collect(),
-            keys,
-            outside,
-            chain: [0; 32],
-            seen: 0,
-            last: 0,
-            events: 0,
-            erased: 0,
-            misfits: Vec::new(),
-            faults: Vec::new(),
-        }
-    }
-
-    fn fault(&mut self, fault: Fault) {
-        if self.faults.len() < FAULT_LIMIT && !self.faults.contains(&fault) {
-            self.faults.push(fault);
-        }
-    }
-
-    fn step(&mut self, row: &EventRow) {
-        let position = row.position.unwrap_or(0);
-        for missing in self.last + 1..position.min(self.last + 1 + FAULT_LIMIT as i64) {
-            self.fault(Fault::Missing { position: missing });
-        }
-        let stored = row.chain.as_deref().and_then(parse_chain);
-        let expected = next_chain(&self.chain, position, row);
-        if position == self.last + 1 && stored != Some(expected) && self.misfits.len() < MISFIT_LIMIT {
-            self.misfits.push(Misfit { position, before: self.chain, stored, row: row.clone() });
-        }
-        // Going on from the stored value confines a fault to its place; the checkpoints still bind the stored values.
-        self.chain = stored.unwrap_or(expected);
-        self.check(position);
-        self.last = position;
-        self.events += 1;
-    }
-
-    /// Tells rows that stand in another's place from rows that were changed. A row that fits its own place once its
-    /// neighbour's value is right is neither.
-    fn classify(&mut self) {
-        let misfits = std::mem::take(&mut self.misfits);
-        let befores: Vec<Chain> =
-            misfits.iter().flat_map(|misfit| [Some(misfit.before), misfit.stored]).flatten().collect();
-        let sealed: std::collections::HashSet<Chain> =
-            misfits.iter().filter_map(|misfit| misfit.stored).collect();
-        let places: Vec<i64> = misfits.iter().map(|misfit| misfit.position).collect();
-        let fits = |misfit: &Misfit, place: i64| {
-            befores.iter().any(|before| sealed.contains(&next_chain(before, place, &misfit.row)))
-        };
-        let mut found = false;
-        for misfit in &misfits {
-            let position = misfit.position;
-            if fits(misfit, position) {
-                continue;
-            }
-            found = true;
-            let moved = places.iter().any(|place| *place != position && fits(misfit, *place));
-            self.fault(if moved { Fault::Reordered { position } } else { Fault::Changed { position } });
-        }
-        if let (false, Some(first)) = (found, misfits.first()) {
-            self.fault(Fault::Changed { position: first.position });
-        }
-    }
-
-    fn check(&mut self, position: i64) {
-        let chain = hex::encode(self.chain);
-        if let Some(row) = self.checkpoints.remove(&position) {
-            let message = checkpoint_message(row.last_position, &row.chain, row.at.0);
-            let key = self.keys.iter().find(|key| key.id == row.key_id);
-            let holds = key.is_some_and(|key| signature_holds(&key.public_key, &message, &row.signature));
-            if !holds || row.chain != chain {
-                self.fault(Fault::Checkpoint { position });
-            }
-        }
-        if let Some(outside) = self.outside.filter(|outside| outside.position == position) {
-            let message = checkpoint_message(outside.position, &outside.chain, outside.at);
-            if outside.chain != chain || !signature_holds(&outside.public_key, &message, &outside.signature) {
-                self.fault(Fault::Checkpoint { position });
-            }
-        }
-    }
-
-    async fn personal(&mut self, tx: &mut Tx, row: &EventRow) -> Result<(), HistoryError> {
-        let (Some(id), Some(digest)) = (row.personal_id, row.personal_digest.as_deref()) else {
-            return Ok(());
-        };
-        let position = row.position.unwrap_or(0);
-        match events::personal(tx, id).await? {
-            Some(personal) if personal.erased_at.is_some() && personal.digest == digest => self.erased += 1,
-            Some(Personal { salt: Some(salt), address: Some(address), user_agent: Some(agent), .. })
-                if personal_digest(&salt, &address, &agent) == digest => {}
-            _ => self.fault(Fault::Personal { position }),
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, outside: Option<&Checkpoint>) {
-        self.classify();
-        let inside = self.checkpoints.keys().next_back().copied().unwrap_or(0);
-        let covered = inside.max(outside.map_or(0, |checkpoint| checkpoint.position));
-        if covered > self.last {
-            self.fault(Fault::Cut { last: self.last, covered });
-        }
     }
 }

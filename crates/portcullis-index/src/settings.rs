@@ -279,8 +279,6 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// Who may read.
     pub read: ReadAccess,
-    /// Whether people may register themselves.
-    pub registration_open: bool,
     /// Who needs a second factor.
     pub two_factor: TwoFactor,
     /// What tokens must be made for; none: `portcullis:` and the url's host.
@@ -355,6 +353,12 @@ impl Settings {
             wrong("listen", format!("is {listen:?}; expected ADDRESS:PORT, for example 127.0.0.1:8080"))
         })?;
         let tls = resolve_tls(said.tls, &data)?;
+        if said.access.registration.as_deref().is_some_and(|said| said != "closed") {
+            return Err(wrong(
+                "access.registration",
+                "must be \"closed\": accounts are made with `portcullis admin account add`, there is no page to register",
+            ));
+        }
         let url = said.url.as_deref().map(|text| resolve_base("url", text, false)).transpose()?;
         let database = said.database.url.unwrap_or_else(|| {
             SecretString::from(format!("sqlite:{}", data.join("portcullis.db").display()))
@@ -398,11 +402,6 @@ impl Settings {
                 said.access.read.as_deref(),
                 &[("anyone", ReadAccess::Anyone), ("signed-in", ReadAccess::SignedIn)],
             )?,
-            registration_open: word(
-                "access.registration",
-                said.access.registration.as_deref(),
-                &[("closed", false), ("open", true)],
-            )?,
             two_factor: word(
                 "access.two_factor",
                 said.access.two_factor.as_deref(),
@@ -443,7 +442,6 @@ impl Settings {
             format!("blobs.url = {:?}", format!("file:{}", self.blobs.display())),
             format!("keys.file = {:?}", self.key_file.display()),
             format!("access.read = {:?}", self.read),
-            format!("access.registration = {:?}", if self.registration_open { "open" } else { "closed" }),
             format!("access.two_factor = {:?}", self.two_factor),
             format!(
                 "trusted_publishing.audience = {:?}",

@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] where a newer release made the schema.
-    pub async fn migrate(&self) -> Result<()> {
+    pub async fn migrate(&self, now: Instant) -> Result<()> {
         let mut tx = self.write().await?;
         if self.dialect == Dialect::Postgres {
             sqlx::query("SELECT pg_advisory_xact_lock($1)")
@@ -145,7 +145,7 @@ impl Store {
             sqlx::raw_sql(*sql).execute(tx.connection()).await?;
             sqlx::query("INSERT INTO schema_versions (version, applied_at) VALUES ($1, $2)")
                 .bind(*version)
-                .bind(jiff::Timestamp::now().as_microsecond())
+                .bind(now.0)
                 .execute(tx.connection())
                 .await?;
         }

@@ -11,9 +11,10 @@ use crate::app::App;
 use crate::authority::uploader::{Confirmed, Refused, UploadTarget, Uploader};
 use crate::blobs::{BlobError, Durable};
 use crate::clock::{Instant, SECOND};
-use crate::history::{self, Event, Origin, keep_personal};
-use crate::ids::{FileId, ReleaseId, UseId};
+use crate::history::{self, Actor, Event, Origin, keep_personal};
+use crate::ids::{AccountId, FileId, ProjectId, ReleaseId, TokenId, UseId};
 use crate::project::{self, ProjectError};
+use crate::store::events::Personal;
 use crate::store::files::{self, File, FileState, PackageType, Release, ReleaseState};
 use crate::store::projects::{self, Project, RepositoryBasis, RepositoryLink};
 use crate::store::token_uses::{self, TokenUse, UseKind};
@@ -223,6 +224,20 @@ async fn store_file(
         for content in [Some(&checked.received.content), checked.metadata.as_ref()].into_iter().flatten() {
             blob_rows::end_pending(&mut tx, content.lease).await?;
         }
+        // Nothing of the index changes, but whoever tries a token in this way has used it.
+        let used = Use {
+            tag: "token:use",
+            kind: UseKind::Upload,
+            outcome: String::from("accepted: nothing new"),
+            token: confirmed.token.id,
+            account: confirmed.token.account_id,
+            project: Some(project.id),
+            filename: Some(checked.filename.to_string()),
+            sha256: Some(checked.received.content.sha256.clone()),
+            actor: confirmed.actor.clone(),
+        };
+        used.record(&mut tx, now, origin).await?;
+        tokens::count_use(&mut tx, confirmed.token.id, now).await?;
         tx.commit().await?;
         return Ok(());
     }
@@ -402,7 +417,7 @@ impl Written<'_> {
         }
         projects::set_display_name(tx, self.project.id, form.name.as_str()).await?;
         self.link_repositories(tx, now).await?;
-        self.record(tx, now, &file, origin).await?;
+        self.record(tx, now, &file, &personal).await?;
         Ok(())
     }
 
@@ -436,12 +451,13 @@ impl Written<'_> {
         Ok(())
     }
 
+    /// The events stand beside the same personal fields as the use, so that neither can be changed without the other.
     async fn record(
         &self,
         tx: &mut Tx,
         now: Instant,
         file: &File,
-        origin: &Origin,
+        personal: &Personal,
     ) -> Result<(), StoreError> {
         let actor = &self.confirmed.actor;
         let by_publisher = self.confirmed.publisher.is_some();
@@ -452,7 +468,7 @@ impl Written<'_> {
             event.token = Some(self.confirmed.token.id);
             event.details = details;
             event.journal = true;
-            event.origin = Some(origin.clone());
+            event.personal = Some(personal.clone());
             event
         };
         if self.is_new {
@@ -494,14 +510,20 @@ pub fn repository_of_url(text: &str) -> Option<String> {
 }
 
 /// What a refused upload said of itself, bounded: for the record only.
-struct Shown {
-    project: Option<String>,
-    filename: Option<String>,
-    sha256: Option<String>,
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// The project's normalised name.
+    pub project: Option<String>,
+    /// The file's name.
+    pub filename: Option<String>,
+    /// The content's SHA-256, where it came whole.
+    pub sha256: Option<String>,
 }
 
 impl Shown {
-    fn of(fields: &form::Fields, received: Option<&Received>) -> Self {
+    /// Of the fields that came, and the file where it came whole.
+    #[must_use]
+    pub fn of(fields: &form::Fields, received: Option<&Received>) -> Self {
         Self {
             project: fields
                 .all("name")
@@ -515,8 +537,57 @@ impl Shown {
     }
 }
 
-/// Records a refused use of a token whose chain held: evidence, in a transaction of its own.
-async fn record_refusal(app: &App, uploader: &Uploader, shown: &Shown, error: &UploadError, origin: &Origin) {
+/// A use of a token that changes nothing of the index: evidence, told by an event beside the same personal fields.
+struct Use {
+    tag: &'static str,
+    kind: UseKind,
+    outcome: String,
+    token: TokenId,
+    account: Option<AccountId>,
+    project: Option<ProjectId>,
+    filename: Option<String>,
+    sha256: Option<String>,
+    actor: Actor,
+}
+
+impl Use {
+    async fn record(self, tx: &mut Tx, now: Instant, origin: &Origin) -> Result<(), StoreError> {
+        let personal = keep_personal(tx, now, self.account, origin).await?;
+        let token_use = TokenUse {
+            id: UseId::new(),
+            token_id: self.token,
+            kind: self.kind,
+            outcome: self.outcome,
+            at: now,
+            project_id: self.project,
+            filename: self.filename,
+            file_sha256: self.sha256,
+            address: None,
+            user_agent: None,
+        };
+        token_uses::insert(tx, &token_use, Some(personal.id)).await?;
+        let mut event = Event::new(self.tag, self.actor);
+        event.account = self.account;
+        event.project = self.project;
+        event.token = Some(self.token);
+        event.details = json!({
+            "macaroon_id": self.token, "use_id": token_use.id, "filename": token_use.filename,
+            "sha256": token_use.file_sha256, "outcome": token_use.outcome,
+        });
+        event.personal = Some(personal);
+        history::record(tx, now, event).await?;
+        Ok(())
+    }
+}
+
+/// Records a refused use of a token whose chain held, in a transaction of its own. A failure of ours is no refusal.
+pub async fn record_refusal(
+    app: &App,
+    uploader: &Uploader,
+    shown: &Shown,
+    error: &UploadError,
+    origin: &Origin,
+) {
     if matches!(error, UploadError::Unavailable { .. }) {
         return;
     }
@@ -527,35 +598,24 @@ async fn record_refusal(app: &App, uploader: &Uploader, shown: &Shown, error: &U
             Some(name) => projects::by_name(&mut tx, name).await?,
             None => None,
         };
-        let personal = keep_personal(&mut tx, now, uploader.account_id(), origin).await?;
-        let token_use = TokenUse {
-            id: UseId::new(),
-            token_id: uploader.token_id(),
+        let refused = Use {
+            tag: "token:use:refused",
             kind: UseKind::RefusedUpload,
             outcome: crate::visible::visible(&error.to_string(), 500),
-            at: now,
-            project_id: project.as_ref().map(|project| project.id),
+            token: uploader.token_id(),
+            account: uploader.account_id(),
+            project: project.map(|project| project.id),
             filename: shown.filename.clone(),
-            file_sha256: shown.sha256.clone(),
-            address: None,
-            user_agent: None,
+            sha256: shown.sha256.clone(),
+            actor: Actor::Anonymous,
         };
-        token_uses::insert(&mut tx, &token_use, Some(personal.id)).await?;
-        let mut event = Event::new("token:use:refused", crate::history::Actor::Anonymous);
-        event.account = uploader.account_id();
-        event.project = project.map(|project| project.id);
-        event.token = Some(uploader.token_id());
-        event.details = json!({
-            "macaroon_id": uploader.token_id(), "use_id": token_use.id, "filename": token_use.filename,
-            "sha256": token_use.file_sha256, "outcome": token_use.outcome,
-        });
-        event.origin = Some(origin.clone());
-        history::record(&mut tx, now, event).await?;
+        refused.record(&mut tx, now, origin).await?;
         tx.commit().await
     };
     if let Err(error) = recorded.await {
         tracing::error!(%error, token = %uploader.token_id(), "a refused use of a token could not be recorded");
     }
+    app.committed();
 }
 
 #[cfg(test)]

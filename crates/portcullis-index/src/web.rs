@@ -4,10 +4,12 @@
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use crate::app::App;
 
@@ -18,12 +20,16 @@ pub mod pages;
 pub mod server;
 pub mod session;
 
+/// How long a request that is no upload or download may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Every route of the server.
 pub fn router(app: App) -> Router {
     let body_limit = usize::try_from(app.settings.limits.body).unwrap_or(usize::MAX);
     // What pip, twine, uv and the others speak, where PyPI has it.
-    let clients =
-        Router::new().merge(api::simple::routes()).merge(api::legacy::routes()).merge(api::oidc::routes());
+    // Uploads and downloads take as long as their bytes; they have limits of their own.
+    let streams = Router::new().merge(api::simple::routes()).merge(api::legacy::routes());
+    let clients = Router::new().merge(api::oidc::routes());
     // `/api/v1`: the management API.
     let management = Router::new()
         .merge(api::publishers::routes())
@@ -37,6 +43,8 @@ pub fn router(app: App) -> Router {
         .merge(management)
         .merge(pages)
         .merge(api::health::routes())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
+        .merge(streams)
         .fallback(pages::nothing_here)
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn_with_state(app.clone(), protect))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use portcullis_index::app::App;
 use portcullis_index::blobs::Blobs;
-use portcullis_index::clock::SystemClock;
+use portcullis_index::clock::{Clock, SystemClock};
 use portcullis_index::server_key::ServerKey;
 use portcullis_index::settings::{Said, Settings, Tls};
 use portcullis_index::store::Store;
@@ -56,7 +56,7 @@ pub(crate) async fn open(settings: Settings, base_url: Url, folder: DataFolder) 
     }
     make_private_folder(&settings.data)?;
     let store = Store::open(settings.database.expose_secret()).await.context("opening the database")?;
-    store.migrate().await.context("bringing the database's schema up to date")?;
+    store.migrate(SystemClock.now()).await.context("bringing the database's schema up to date")?;
     let server_key = ServerKey::load_or_create(&settings.key_file)?;
     let blobs = Blobs::open(&settings.blobs)
         .with_context(|| format!("opening the folder of file contents {}", settings.blobs.display()))?;

@@ -96,3 +96,41 @@ pub async fn of_token(tx: &mut Tx, token: TokenId) -> Result<Vec<TokenUse>> {
         .await?;
     rows.iter().map(token_use).collect()
 }
+
+/// Uses in order of their ids after one, at most `limit`, each with the id of its personal fields.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn page(
+    tx: &mut Tx,
+    after: Option<UseId>,
+    limit: i64,
+) -> Result<Vec<(TokenUse, Option<PersonalId>)>> {
+    let rows = sqlx::query(
+        "SELECT u.id, u.token_id, u.kind, u.outcome, u.at, u.project_id, u.filename, u.file_sha256, u.personal_id, \
+         p.address, p.user_agent FROM token_uses u LEFT JOIN personal p ON p.id = u.personal_id \
+         WHERE u.id > $1 ORDER BY u.id LIMIT $2",
+    )
+    .bind(after.map(|id| id.to_string()).unwrap_or_default())
+    .bind(limit)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(|row| Ok((token_use(row)?, Columns(row).optional_parsed("personal_id")?))).collect()
+}
+
+/// Whether a token has read from this address since a time.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn has_read_since(tx: &mut Tx, token: TokenId, address: &str, since: Instant) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS number FROM token_uses u JOIN personal p ON p.id = u.personal_id \
+         WHERE u.token_id = $1 AND u.kind = 'read' AND u.at >= $2 AND p.address = $3",
+    )
+    .bind(token.to_string())
+    .bind(since.0)
+    .bind(address)
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(Columns(&row).number("number")? > 0)
+}

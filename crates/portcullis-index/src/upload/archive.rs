@@ -5,6 +5,7 @@ use std::path::Path;
 
 use async_zip::Compression;
 use async_zip::tokio::read::seek::ZipFileReader;
+use futures::AsyncReadExt as _;
 use tokio::io::BufReader;
 
 use crate::upload::UploadError;
@@ -149,9 +150,21 @@ async fn member(
     }
     let mut reader = archive.reader_with_entry(index).await.map_err(framing)?;
     let mut content = Vec::new();
-    reader.read_to_end_checked(&mut content).await.map_err(framing)?;
-    if content.len() as u64 > METADATA_LIMIT {
-        return Err(too_large());
+    let mut chunk = vec![0_u8; 64 * 1024];
+    loop {
+        let read = reader.read(&mut chunk).await.map_err(framing)?;
+        if read == 0 {
+            break;
+        }
+        content.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        // What is announced may be a lie: a bomb must be stopped while it unpacks.
+        if content.len() as u64 > announced {
+            return Err(framing("Mis-matched file size"));
+        }
+    }
+    let crc32 = reader.entry().crc32();
+    if content.len() as u64 != announced || reader.compute_hash() != crc32 {
+        return Err(framing("Mis-matched file size"));
     }
     Ok(Some(content))
 }

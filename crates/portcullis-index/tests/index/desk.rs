@@ -81,7 +81,8 @@ fn types(plan: &Value) -> Vec<&str> {
 
 async fn history_holds(scene: &Scene) {
     while scene.stage.seal().await.is_some() {}
-    let verified = history::verify(&scene.app().store, None, scene.app().now()).await.unwrap();
+    let verified =
+        history::verify(&scene.app().store, &scene.app().server_key, None, scene.app().now()).await.unwrap();
     assert!(verified.faults.is_empty(), "{}: {:?}", scene.stage.name, verified.faults);
 }
 

@@ -1,8 +1,10 @@
 //! The security history: what was changed, taken, moved or cut is found.
 
+use portcullis_index::account::{self, NewAccount};
 use portcullis_index::clock::Clock;
 use portcullis_index::history::{self, Actor, Checkpoint, Event, Fault, Origin, Verification};
 use portcullis_index::ids::AccountId;
+use portcullis_index::store::accounts::AccountRole;
 use portcullis_index::store::events;
 
 use crate::support::{Stage, stages};
@@ -29,7 +31,7 @@ async fn filled(stage: &Stage) -> Checkpoint {
 }
 
 async fn verify(stage: &Stage, outside: Option<&Checkpoint>) -> Verification {
-    history::verify(&stage.app.store, outside, stage.clock.now()).await.unwrap()
+    history::verify(&stage.app.store, &stage.app.server_key, outside, stage.clock.now()).await.unwrap()
 }
 
 #[tokio::test]
@@ -39,7 +41,7 @@ async fn an_untouched_history_is_consistent_and_says_how_far_that_reaches() {
         let alone = verify(&stage, None).await;
         assert_eq!(alone.faults, vec![]);
         assert_eq!(alone.events, 12);
-        assert!(alone.sentence().contains("a cut after the last outside checkpoint can't be excluded"));
+        assert!(alone.sentence() == "consistent; a cut after the last outside checkpoint can't be excluded");
         assert_eq!(alone.newest.as_ref(), Some(&checkpoint));
         let with = verify(&stage, Some(&checkpoint)).await;
         assert_eq!(with.faults, vec![]);
@@ -148,26 +150,120 @@ async fn a_forged_outside_checkpoint_is_refused() {
     }
 }
 
+/// Recomputes the chain from a position on, as somebody can who has the database and knows the public formula.
+async fn make_chain_anew(stage: &Stage) {
+    stage.tamper("DELETE FROM checkpoints").await;
+    stage.tamper("UPDATE events SET position = NULL, chain = NULL").await;
+    let mut tx = stage.app.store.read().await.unwrap();
+    let keys = events::signing_keys(&mut tx, events::SigningPurpose::Checkpoint).await.unwrap();
+    drop(tx);
+    assert_eq!(keys.len(), 1);
+    while stage.seal().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_chain_that_was_made_anew_without_the_key_stands_under_no_checkpoint() {
+    for stage in stages().await {
+        filled(&stage).await;
+        stage.tamper("UPDATE events SET details = '{}' WHERE position = 6").await;
+        make_chain_anew(&stage).await;
+        // The forger can't sign: all he can do with the checkpoints that no longer fit is to take them away.
+        stage.tamper("DELETE FROM checkpoints").await;
+        let faults = verify(&stage, None).await.faults;
+        assert_eq!(faults, vec![Fault::Unsigned { position: 1 }], "{}", stage.name);
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_in_the_middle_that_is_gone_is_found() {
+    for stage in stages().await {
+        filled(&stage).await;
+        stage.tamper("DELETE FROM checkpoints WHERE last_position = 8").await;
+        assert_eq!(verify(&stage, None).await.faults, vec![Fault::Unsigned { position: 5 }]);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_not_made_with_the_server_key_signs_nothing() {
+    for stage in stages().await {
+        filled(&stage).await;
+        // The forger signs with a key of his own and puts it beside the real one.
+        let other = crate::support::stages().await.remove(0);
+        let key = other.app.checkpoint_signer.public_key();
+        let id = other.app.checkpoint_signer.id.clone();
+        let sealed = if stage.name == "sqlite" { "x'0102'" } else { "'\\x0102'::bytea" };
+        stage
+            .tamper(&format!(
+                "INSERT INTO signing_keys (id, purpose, public_key, sealed_seed, created_at) \
+                 VALUES ('{id}', 'checkpoint', '{key}', {sealed}, 0)"
+            ))
+            .await;
+        let chain = stage.look("SELECT chain FROM checkpoints WHERE last_position = 12").await;
+        let signature =
+            other.app.checkpoint_signer.sign(history::checkpoint_message(12, &chain, 7).as_bytes());
+        stage
+            .tamper(&format!(
+                "UPDATE checkpoints SET key_id = '{id}', at = 7, signature = '{signature}' WHERE last_position = 12"
+            ))
+            .await;
+        let faults = verify(&stage, None).await.faults;
+        assert!(faults.contains(&Fault::ForeignKey { key: id }), "{}: {faults:?}", stage.name);
+        assert!(faults.contains(&Fault::Checkpoint { position: 12 }), "{}: {faults:?}", stage.name);
+    }
+}
+
 #[tokio::test]
 async fn personal_fields_can_be_erased_but_not_changed() {
     for stage in stages().await {
-        let account = AccountId::new();
+        let new = NewAccount {
+            name: String::from("alice"),
+            email: String::from("alice@people.example"),
+            role: AccountRole::User,
+            password: None,
+        };
+        let account = account::add(&stage.app, new, Actor::Operator).await.unwrap();
         let mut tx = stage.app.store.write().await.unwrap();
         let mut event = Event::new("account:login:success", Actor::Operator);
-        event.account = Some(account);
+        event.account = Some(account.id);
         event.origin = Some(Origin { address: "192.0.2.7".parse().unwrap(), user_agent: String::from("x") });
         history::record(&mut tx, stage.clock.now(), event).await.unwrap();
         tx.commit().await.unwrap();
+        assert_eq!(account::erase(&stage.app, &account, "asked for", Actor::Operator).await.unwrap(), 1);
         filled(&stage).await;
-        let mut tx = stage.app.store.write().await.unwrap();
-        assert_eq!(events::erase_personal(&mut tx, account, stage.clock.now()).await.unwrap(), 1);
-        tx.commit().await.unwrap();
         let erased = verify(&stage, None).await;
-        assert_eq!((erased.faults.len(), erased.erased), (0, 1));
-        stage.tamper("UPDATE personal SET address = '192.0.2.8' WHERE erased_at IS NULL").await;
+        assert_eq!((erased.faults, erased.erased), (vec![], 1));
+        // Wiping another's fields by hand and calling it erased is no erasure: no event tells of it.
+        stage
+            .tamper("UPDATE personal SET salt = NULL, address = NULL, user_agent = NULL, erased_at = 1 WHERE erased_at IS NULL")
+            .await;
         assert!(
             verify(&stage, None).await.faults.iter().any(|fault| matches!(fault, Fault::Personal { .. }))
         );
+    }
+    for stage in stages().await {
+        filled(&stage).await;
+        stage.tamper("UPDATE personal SET address = '192.0.2.8'").await;
+        assert!(
+            verify(&stage, None).await.faults.iter().any(|fault| matches!(fault, Fault::Personal { .. }))
+        );
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_gives_the_lease_back() {
+    for stage in stages().await {
+        let app = &stage.app;
+        record(&stage, 1).await;
+        assert!(
+            history::seal(&app.store, &app.checkpoint_signer, "server", 10, app.now())
+                .await
+                .unwrap()
+                .is_some()
+        );
+        history::seal(&app.store, &app.checkpoint_signer, "server", 0, app.now()).await.unwrap();
+        record(&stage, 2).await;
+        let next = history::seal(&app.store, &app.checkpoint_signer, "admin", 0, app.now()).await.unwrap();
+        assert!(next.is_some(), "{}", stage.name);
     }
 }
 

@@ -10,7 +10,7 @@ async fn a_newer_schema_is_refused() {
     for stage in stages().await {
         stage.tamper("INSERT INTO schema_versions (version, applied_at) VALUES (999, 0)").await;
         let store = Store::open(&stage.database_url).await.unwrap();
-        let error = store.migrate().await.unwrap_err();
+        let error = store.migrate(stage.clock.now()).await.unwrap_err();
         assert!(matches!(error, StoreError::NewerSchema { found: 999, .. }), "{}: {error}", stage.name);
     }
 }
@@ -21,7 +21,8 @@ async fn migrating_twice_changes_nothing_and_many_nodes_may_start_at_once() {
         let mut starts = Vec::new();
         for _ in 0..4 {
             let url = stage.database_url.clone();
-            starts.push(tokio::spawn(async move { Store::open(&url).await.unwrap().migrate().await }));
+            let now = stage.clock.now();
+            starts.push(tokio::spawn(async move { Store::open(&url).await.unwrap().migrate(now).await }));
         }
         for start in starts {
             start.await.unwrap().unwrap();

@@ -80,7 +80,7 @@ async fn stage(name: &'static str, settings: &str) -> Stage {
     said.keys.file = Some(folder.path().join("keys"));
     let settings = Settings::resolve(said).unwrap();
     let store = Store::open(&database_url).await.unwrap();
-    store.migrate().await.unwrap();
+    store.migrate(TestClock::new().now()).await.unwrap();
     let blobs = Blobs::open(&settings.blobs).unwrap();
     let server_key = ServerKey::load_or_create(&settings.key_file).unwrap();
     let clock = TestClock::new();

@@ -120,8 +120,19 @@ async fn the_same_file_again_changes_nothing_and_other_bytes_are_refused() {
         let upload = Upload::of_wheel("1.0", wheel("1.0", "one").await);
         assert_eq!(stage.send(upload.request(&alice.token)).await.status, StatusCode::OK);
         stage.seal().await;
+        let before = json_page(&stage).await["meta"]["_last-serial"].clone();
         assert_eq!(stage.send(upload.request(&alice.token)).await.status, StatusCode::OK);
-        assert!(stage.seal().await.is_none(), "the same file again leaves no event");
+        stage.seal().await;
+        let serial = json_page(&stage).await["meta"]["_last-serial"].clone();
+        assert_eq!(serial, before, "the same file again changes nothing of the index");
+        // But whoever tries a stolen token with a file that is there already has used it, and that is recorded.
+        let mut tx = stage.app.store.read().await.unwrap();
+        let uses = token_uses::of_token(&mut tx, alice.token_id).await.unwrap();
+        assert_eq!(
+            uses.iter().map(|one| one.outcome.as_str()).collect::<Vec<_>>(),
+            ["accepted", "accepted: nothing new"]
+        );
+        drop(tx);
         let other = Upload::of_wheel("1.0", wheel("1.0", "two").await);
         refused(
             &stage.send(other.request(&alice.token)).await,
@@ -392,6 +403,85 @@ async fn an_upload_waits_for_a_decision_that_is_just_being_committed() {
         assert!(early.is_err(), "{}: an upload was answered before the decision fell", stage.name);
         tx.commit().await.unwrap();
         refused(&answer.await, StatusCode::FORBIDDEN, "token was suspended");
+        nothing_stored(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn every_use_is_recorded_and_verification_compares_it_with_its_event() {
+    for stage in stages().await {
+        let alice = person(&stage, "alice", &[]).await;
+        let upload = Upload::of_wheel("1.0", wheel("1.0", "").await);
+        stage.send(upload.request(&alice.token)).await;
+        stage.send(upload.request(&alice.token)).await;
+        // Refused before anything of it was understood: no form at all, and another action.
+        let plain = Request::post("/legacy/")
+            .header("authorization", format!("Bearer {}", alice.token))
+            .body(Body::empty());
+        assert_eq!(stage.send(plain.unwrap()).await.status, StatusCode::BAD_REQUEST);
+        let submit = Upload::of_wheel("1.1", wheel("1.1", "").await).with(":action", "submit");
+        assert_eq!(stage.send(submit.request(&alice.token)).await.status, StatusCode::GONE);
+        // Presented after its end.
+        let mut tx = stage.app.store.write().await.unwrap();
+        let change =
+            StateChange { state: TokenState::Revoked, cause: None, case_id: None, at: stage.clock.now() };
+        tokens::set_state(&mut tx, alice.token_id, &change).await.unwrap();
+        tx.commit().await.unwrap();
+        refused(
+            &stage.send(upload.request(&alice.token)).await,
+            StatusCode::FORBIDDEN,
+            "Invalid or non-existent authentication information.",
+        );
+        stage.seal().await;
+        let mut tx = stage.app.store.read().await.unwrap();
+        assert_eq!(token_uses::of_token(&mut tx, alice.token_id).await.unwrap().len(), 5, "{}", stage.name);
+        drop(tx);
+        let faults = async || {
+            portcullis_index::history::verify(
+                &stage.app.store,
+                &stage.app.server_key,
+                None,
+                stage.clock.now(),
+            )
+            .await
+            .unwrap()
+            .faults
+        };
+        assert_eq!(faults().await, vec![]);
+        stage.tamper("UPDATE token_uses SET filename = 'other.whl' WHERE kind = 'refused-upload'").await;
+        assert!(!faults().await.is_empty());
+        stage.tamper("DELETE FROM token_uses").await;
+        assert_eq!(faults().await.len(), 5);
+    }
+}
+
+/// A wheel whose METADATA unpacks to more than its headers announce.
+async fn lying_wheel() -> Vec<u8> {
+    let filler = "x".repeat(4 * 1024 * 1024);
+    let mut bytes = wheel_with("1.0", "", &[&filler]).await;
+    let size = u32::try_from(filler.len()).unwrap();
+    // The size stands in the local and in the central header, little-endian; it is the only number that large.
+    let positions: Vec<usize> = (0..bytes.len() - 4)
+        .filter(|at| {
+            u32::from_le_bytes(bytes[*at..at + 4].try_into().unwrap())
+                .checked_sub(size)
+                .is_some_and(|more| more < 200)
+        })
+        .collect();
+    assert!(positions.len() >= 2);
+    for at in positions {
+        bytes[at..at + 4].copy_from_slice(&100_u32.to_le_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn metadata_that_unpacks_to_more_than_announced_is_stopped() {
+    let bomb = lying_wheel().await;
+    for stage in stages().await {
+        let alice = person(&stage, "alice", &[]).await;
+        let answer = stage.send(Upload::of_wheel("1.0", bomb.clone()).request(&alice.token)).await;
+        refused(&answer, StatusCode::BAD_REQUEST, "ZIP archive not accepted: Mis-matched file size");
         nothing_stored(&stage).await;
     }
 }

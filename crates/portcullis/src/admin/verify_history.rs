@@ -26,7 +26,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(app: &App, arguments: &Arguments) -> anyhow::Result<Outcome> {
     let outside = arguments.checkpoint.as_ref().map(read_checkpoint).transpose()?;
-    let found = history::verify(&app.store, outside.as_ref(), app.now()).await?;
+    // What a command recorded just before is sealed here, where no server does it.
+    portcullis_index::sealing::seal_all(app, 0).await;
+    let found = history::verify(&app.store, &app.server_key, outside.as_ref(), app.now()).await?;
     let mut out = std::io::stdout();
     match arguments.format {
         crate::TextFormat::Json => {
@@ -42,6 +44,7 @@ pub(crate) async fn run(app: &App, arguments: &Arguments) -> anyhow::Result<Outc
                 writeln!(out, "fault: {fault}")?;
             }
             writeln!(out, "{}", found.sentence())?;
+            writeln!(out, "read: {}", found.extent())?;
             if let Some(newest) = &found.newest {
                 writeln!(
                     out,

@@ -15,8 +15,10 @@ use std::time::Duration;
 use crate::app::App;
 use crate::authority::uploader::{Refused, uploader};
 use crate::blobs::Incoming;
+use crate::history::Origin;
+use crate::upload::filename::LENGTH_LIMIT;
 use crate::upload::form::{FIELD_BYTES_LIMIT, FORM_BYTES_LIMIT, Fields};
-use crate::upload::{self, Received, UploadError};
+use crate::upload::{self, Received, Shown, UploadError};
 use crate::web::extract::Client;
 
 /// How long a client may be silent in the middle of a body.
@@ -66,60 +68,90 @@ async fn receive(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let result = async {
-        let mut multipart = Multipart::from_request(request, &app).await.map_err(|_| {
-            UploadError::invalid(
-                "The request has no multipart/form-data body. Upload with twine, uv or another client.",
-            )
-        })?;
-        // Who nobody knows sends nothing to our disk; but the body is read to its end, or the client never hears why.
-        let uploader = match uploader(&app, &headers).await {
-            Ok(uploader) => uploader,
-            Err(refused) => {
-                drain(&app, &mut multipart).await;
-                return Err(UploadError::from(refused));
-            }
-        };
-        let mut form = Form::default();
-        if let Err(error) = form.read(&app, &mut multipart).await {
-            form.give_up(&app).await;
-            drain(&app, &mut multipart).await;
-            return Err(error);
+    let accept = headers.clone();
+    // In a task of its own: a client that hangs up in the middle must not keep its use from being recorded.
+    let received = tokio::spawn(async move { take(&app, &origin, query, &headers, request).await });
+    match received.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => refusal(&error, &accept),
+        Err(panicked) => {
+            tracing::error!(error = %panicked, "an upload ended in a panic");
+            unavailable()
         }
-        let action = query.action.or_else(|| form.fields.all(":action").next().map(str::to_owned));
-        if let Some(refusal) = other_action(&app, action.as_deref()) {
-            form.give_up(&app).await;
-            return Ok(refusal);
-        }
-        let received = form.finish(&app).await?;
-        upload::accept(&app, &uploader, &form.fields, received, &origin).await?;
-        Ok(StatusCode::OK.into_response())
-    };
-    match result.await {
-        Ok(response) => response,
-        Err(error) => refusal(&error, &headers),
     }
 }
 
+async fn take(
+    app: &App,
+    origin: &Origin,
+    query: Action,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<Response, UploadError> {
+    let uploader = uploader(app, headers).await;
+    let multipart = Multipart::from_request(request, app).await.map_err(|_| {
+        UploadError::invalid(
+            "The request has no multipart/form-data body. Upload with twine, uv or another client.",
+        )
+    });
+    // Who nobody knows sends nothing to our disk; but the body is read to its end, or the client never hears why.
+    let uploader = match uploader {
+        Ok(uploader) => uploader,
+        Err(refused) => {
+            if let Ok(mut multipart) = multipart {
+                drain(app, &mut multipart).await;
+            }
+            return Err(UploadError::from(refused));
+        }
+    };
+    let mut form = Form::default();
+    let read = match multipart {
+        Ok(mut multipart) => match form.read(app, &mut multipart).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                drain(app, &mut multipart).await;
+                Err(error)
+            }
+        },
+        Err(error) => Err(error),
+    };
+    let action = query.action.or_else(|| form.fields.all(":action").next().map(str::to_owned));
+    if read.is_ok() && action.as_deref() == Some("file_upload") {
+        let received = form.finish(app).await?;
+        upload::accept(app, &uploader, &form.fields, received, origin).await?;
+        return Ok(StatusCode::OK.into_response());
+    }
+    form.give_up(app).await;
+    let (result, error) = match read {
+        Err(error) => (None, error),
+        Ok(()) => (
+            Some(other_action(app, action.as_deref())),
+            UploadError::invalid("the form's :action is no upload"),
+        ),
+    };
+    let shown = Shown { filename: form.filename, ..Shown::of(&form.fields, None) };
+    upload::record_refusal(app, &uploader, &shown, &error, origin).await;
+    result.ok_or(error)
+}
+
 /// What old clients ask for besides uploading a file.
-fn other_action(app: &App, action: Option<&str>) -> Option<Response> {
+fn other_action(app: &App, action: Option<&str>) -> Response {
     match action {
-        Some("file_upload") => None,
-        Some("submit" | "submit_pkg_info") => Some(with_reason(
+        Some("submit" | "submit_pkg_info") => with_reason(
             StatusCode::GONE,
             "Project pre-registration is no longer required or supported, upload your files instead.",
-        )),
-        Some("doc_upload") => Some(with_reason(
+        ),
+        Some("doc_upload") => with_reason(
             StatusCode::GONE,
             "Uploading documentation is no longer supported, we recommend using https://readthedocs.org/.",
-        )),
-        _ => Some(with_reason(
+        ),
+        _ => with_reason(
             StatusCode::METHOD_NOT_ALLOWED,
             &format!(
                 "The form has no :action that is known; expected file_upload. See {}",
                 app.url("/help/")
             ),
-        )),
+        ),
     }
 }
 
@@ -127,6 +159,8 @@ fn other_action(app: &App, action: Option<&str>) -> Option<Response> {
 #[derive(Default)]
 struct Form {
     fields: Fields,
+    /// The name of the file, for the record of a refusal.
+    filename: Option<String>,
     content: Option<Content>,
 }
 
@@ -177,6 +211,7 @@ impl Form {
         let Some(filename) = field.file_name().map(str::to_owned) else {
             return Err(UploadError::invalid("Upload payload does not have a file."));
         };
+        self.filename = Some(crate::visible::visible(&filename, LENGTH_LIMIT));
         let content_type = field.content_type().map(str::to_owned);
         let incoming = app.blobs.begin(&app.store, app.now()).await?;
         let content = self.content.insert(Content {

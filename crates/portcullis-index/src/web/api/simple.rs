@@ -17,6 +17,7 @@ use crate::project::normalise;
 use crate::settings::ReadAccess;
 use crate::simple::{self, Asked};
 use crate::web::error::Problem;
+use crate::web::extract::Client;
 
 const HTML: &str = "text/html";
 const HTML_V1: &str = "application/vnd.pypi.simple.v1+html";
@@ -49,21 +50,26 @@ fn not_found() -> Response {
     (StatusCode::NOT_FOUND, "404 Not Found").into_response()
 }
 
-async fn list(State(app): State<App>, headers: HeaderMap) -> Result<Response, Response> {
-    reader(&app, &headers, None).await.map_err(refused)?;
+async fn list(
+    State(app): State<App>,
+    Client(origin): Client,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    reader(&app, &headers, None, &origin).await.map_err(refused)?;
     let list = simple::list(&app).await.map_err(|error| Problem::from(error).into_response())?;
     Ok(answer(&app, &headers, list.last_serial(), || list.json(), || list.html()))
 }
 
 async fn page(
     State(app): State<App>,
+    Client(origin): Client,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     if normalise(&name) != name {
         return Ok(to_page(&name));
     }
-    reader(&app, &headers, Some(&name)).await.map_err(refused)?;
+    reader(&app, &headers, Some(&name), &origin).await.map_err(refused)?;
     let page = simple::page(&app, &name).await.map_err(|error| Problem::from(error).into_response())?;
     Ok(match page {
         Some(page) => answer(&app, &headers, page.last_serial(), || page.json(), || page.html()),
@@ -129,6 +135,7 @@ fn refused(error: Refused) -> Response {
 
 async fn file(
     State(app): State<App>,
+    Client(origin): Client,
     Path((first, second, rest, filename)): Path<(String, String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
@@ -137,7 +144,7 @@ async fn file(
         None => (filename.as_str(), false),
     };
     let project = name.split('-').next().map(normalise);
-    reader(&app, &headers, project.as_deref()).await.map_err(refused)?;
+    reader(&app, &headers, project.as_deref(), &origin).await.map_err(refused)?;
     let blake2_256 = format!("{first}{second}{rest}");
     let asked =
         simple::file(&app, &blake2_256, name).await.map_err(|error| Problem::from(error).into_response())?;
