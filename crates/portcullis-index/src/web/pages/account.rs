@@ -6,34 +6,31 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use secrecy::ExposeSecret;
 
 use super::publishers::{self, PublisherForm};
-use super::{Layout, PageError, again, page, see_other, sentence};
+use super::{Layout, PageError, again, page, see_other};
 use crate::account::second_factor::{self, Standing};
 use crate::account::session::SignedIn;
 use crate::account::{self, AccountError};
-use crate::api_token::{self, ApiTokenError, NewToken};
 use crate::app::App;
 use crate::authority::{Holder, MANAGEMENT_DAYS_LIMIT, Requester, Scope};
 use crate::clock::Instant;
 use crate::history::lines::{self, Line};
-use crate::management_token::{self, ManagementTokenError, NewManagementToken};
+use crate::management_token;
 use crate::publisher::{self, PublisherError, Waiting};
 use crate::store::projects::{self, Project};
-use crate::store::tokens::{self, Token, TokenScope, TokenState};
+use crate::store::tokens::{self as stored_tokens, Token, TokenScope, TokenState};
 use crate::store::{Tx, notices};
 use crate::web::extract::Client;
 use crate::web::session::{Fields, Form, clear_cookie};
+
+mod tokens;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/account", get(show))
         .route("/account/password", post(change_password))
-        .route("/account/tokens", post(make_token))
-        .route("/account/tokens/revoke", post(revoke_token))
-        .route("/account/management-tokens", post(make_management_token))
-        .route("/account/management-tokens/revoke", post(revoke_management_token))
+        .merge(tokens::routes())
         .route("/account/publishers", post(add_pending))
         .route("/account/publishers/remove", post(remove_pending))
 }
@@ -176,7 +173,7 @@ async fn content(app: &App, signed_in: &SignedIn) -> Result<AccountPage, PageErr
     let pending = publisher::pending_of_account(&mut tx, account.id, app.now()).await?;
     let own = projects::of_account(&mut tx, account.id).await?;
     let mut shown = Vec::new();
-    for token in tokens::of_account(&mut tx, account.id).await? {
+    for token in stored_tokens::of_account(&mut tx, account.id).await? {
         shown.push(token_view(&mut tx, token).await?);
     }
     drop(tx);
@@ -222,7 +219,7 @@ async fn token_view(tx: &mut Tx, token: Token) -> Result<TokenView, PageError> {
         TokenScope::Account => String::from("entire account"),
         TokenScope::Projects => {
             let mut names = Vec::new();
-            for id in tokens::projects_of(tx, token.id).await? {
+            for id in stored_tokens::projects_of(tx, token.id).await? {
                 names.extend(projects::by_id(tx, id).await?.map(|project| project.name));
             }
             names.join(", ")
@@ -277,152 +274,6 @@ async fn change_password(
             let shown = once_more(&app, &by, "password", wrong.message, Typed::default()).await?;
             Ok(page(wrong.status, &shown))
         }
-    }
-}
-
-#[derive(Template)]
-#[template(path = "token_made.html")]
-struct TokenMade {
-    layout: Layout,
-    description: String,
-    scope: String,
-    token: String,
-    upload_url: String,
-}
-
-async fn make_token(
-    State(app): State<App>,
-    Client(origin): Client,
-    Form { by, fields }: Form<SignedIn>,
-) -> Result<Response, PageError> {
-    let new = match new_token(&fields) {
-        Ok(new) => new,
-        Err(message) => return refused_token(&app, &by, &fields, message).await,
-    };
-    let made = api_token::create(&app, by.account(), new, account::actor(by.account()), Some(origin)).await;
-    match made {
-        Ok((token, text)) => {
-            let mut tx = app.store.read().await?;
-            let view = token_view(&mut tx, token).await?;
-            let shown = TokenMade {
-                layout: Layout::signed_in(&app, &by),
-                description: view.description,
-                scope: view.scope,
-                token: text.expose_secret().to_owned(),
-                upload_url: app.url("/legacy/"),
-            };
-            Ok(page(StatusCode::CREATED, &shown))
-        }
-        Err(error @ (ApiTokenError::Store(_) | ApiTokenError::Key(_))) => {
-            Err(PageError::Unavailable(Box::new(error)))
-        }
-        Err(error) => refused_token(&app, &by, &fields, sentence(&error.to_string())).await,
-    }
-}
-
-/// A token as the form describes it; the end of the chosen day is its expiry.
-fn new_token(fields: &Fields) -> Result<NewToken, String> {
-    let lives_in = match (fields.optional("repository"), fields.optional("secret")) {
-        (None, None) => None,
-        (repository, secret) => {
-            let repository = repository.unwrap_or_default();
-            let repository =
-                repository.trim_start_matches("https://github.com/").trim_start_matches("github:");
-            let place = format!("github:{repository}#{}", secret.unwrap_or_default());
-            Some(place.parse().map_err(|error: api_token::SecretPlaceError| sentence(&error.to_string()))?)
-        }
-    };
-    let expires_at = match fields.optional("expires") {
-        None => None,
-        Some(day) => Some(
-            Instant::parse(&format!("{day}T23:59:59Z"))
-                .ok_or_else(|| String::from("The expiry is no day; expected YYYY-MM-DD."))?,
-        ),
-    };
-    Ok(NewToken {
-        description: fields.text("description").to_owned(),
-        projects: fields.all("project").into_iter().map(str::to_owned).collect(),
-        read_only: fields.optional("read_only").is_some(),
-        expires_at,
-        lives_in,
-    })
-}
-
-async fn refused_token(
-    app: &App,
-    by: &SignedIn,
-    fields: &Fields,
-    message: String,
-) -> Result<Response, PageError> {
-    let shown = once_more(app, by, "token", message, Typed::of(fields)).await?;
-    Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &shown))
-}
-
-async fn revoke_token(
-    State(app): State<App>,
-    Client(origin): Client,
-    Form { by, fields }: Form<SignedIn>,
-) -> Result<Response, PageError> {
-    let unknown = PageError::not_found("you have no such token");
-    let Ok(id) = fields.text("token").parse() else { return Err(unknown) };
-    match api_token::revoke(&app, &holder(&by)?, id, Some(origin)).await {
-        Ok(()) => Ok(see_other("/account#tokens")),
-        Err(ApiTokenError::Unknown) => Err(unknown),
-        Err(error) => Err(PageError::Unavailable(Box::new(error))),
-    }
-}
-
-#[derive(Template)]
-#[template(path = "management_token_made.html")]
-struct ManagementTokenMade {
-    layout: Layout,
-    description: String,
-    token: String,
-    url: String,
-}
-
-async fn make_management_token(
-    State(app): State<App>,
-    Form { by, fields }: Form<SignedIn>,
-) -> Result<Response, PageError> {
-    let scopes = fields.all("scope").into_iter().map(str::parse::<Scope>).collect::<Result<_, _>>();
-    let new = NewManagementToken {
-        description: fields.text("description").to_owned(),
-        scopes: scopes.map_err(|_| PageError::BadForm("there is no such scope"))?,
-        days: fields.text("days").parse().unwrap_or(0),
-    };
-    match management_token::create(&app, &by, new).await {
-        Ok(secret) => {
-            let shown = ManagementTokenMade {
-                layout: Layout::signed_in(&app, &by),
-                description: fields.text("description").to_owned(),
-                token: secret.expose_secret().to_owned(),
-                url: app.url(""),
-            };
-            Ok(page(StatusCode::CREATED, &shown))
-        }
-        Err(error @ (ManagementTokenError::Store(_) | ManagementTokenError::Authority(_))) => {
-            Err(PageError::Unavailable(Box::new(error)))
-        }
-        Err(error) => {
-            let message = sentence(&error.to_string());
-            let shown = once_more(&app, &by, "management-token", message, Typed::default()).await?;
-            Ok(page(StatusCode::UNPROCESSABLE_ENTITY, &shown))
-        }
-    }
-}
-
-async fn revoke_management_token(
-    State(app): State<App>,
-    Client(origin): Client,
-    Form { by, fields }: Form<SignedIn>,
-) -> Result<Response, PageError> {
-    let unknown = PageError::not_found("you have no such management token");
-    let Ok(id) = fields.text("token").parse() else { return Err(unknown) };
-    match management_token::revoke(&app, &holder(&by)?, id, origin).await {
-        Ok(()) => Ok(see_other("/account#management-tokens")),
-        Err(ManagementTokenError::Unknown) => Err(unknown),
-        Err(error) => Err(PageError::Unavailable(Box::new(error))),
     }
 }
 
