@@ -316,10 +316,10 @@ fn from_array(items: &[Value]) -> Result<Caveat, CaveatError> {
             Ok(Caveat::Expiration { expires_at: seconds(expires_at)?, not_before: seconds(not_before)? })
         }
         Some(1) => Ok(Caveat::ProjectNames(texts(field(0)?)?)),
-        Some(2) => Ok(Caveat::ProjectIds(ids(field(0)?)?)),
-        Some(3) => Ok(Caveat::RequestUser(id(field(0)?)?)),
+        Some(2) => Ok(Caveat::ProjectIds(named_ids(field(0)?)?)),
+        Some(3) => Ok(Caveat::RequestUser(named_id(field(0)?)?)),
         Some(4) => {
-            let publisher = id(field(0)?)?;
+            let publisher = named_id(field(0)?)?;
             match fields.get(1) {
                 None | Some(Value::Null | Value::Object(_)) => Ok(Caveat::Publisher(publisher)),
                 Some(_) => Err(CaveatError::InvalidValues),
@@ -353,7 +353,7 @@ fn from_legacy_mapping(mapping: &serde_json::Map<String, Value>) -> Result<Cavea
         return Ok(Caveat::Expiration { expires_at: seconds(expires_at)?, not_before: seconds(not_before)? });
     }
     match mapping.get("project_ids") {
-        Some(value) => Ok(Caveat::ProjectIds(ids(value)?)),
+        Some(value) => Ok(Caveat::ProjectIds(named_ids(value)?)),
         None => Err(CaveatError::NotAnArray),
     }
 }
@@ -367,6 +367,21 @@ fn text(value: &Value) -> Result<&str, CaveatError> {
     value.as_str().ok_or(CaveatError::InvalidValues)
 }
 
+/// Stands for whatever a text that is no id names: nobody. No id of ours is ever this one.
+const NOBODY: Uuid = Uuid::max();
+
+/// An id that a request must have. PyPI takes any text here, and one that is no id then names nobody: the caveat is sound and
+/// nothing satisfies it.
+fn named_id(value: &Value) -> Result<Uuid, CaveatError> {
+    Ok(Uuid::try_parse(text(value)?).unwrap_or(NOBODY))
+}
+
+fn named_ids(value: &Value) -> Result<Vec<Uuid>, CaveatError> {
+    let items = value.as_array().ok_or(CaveatError::InvalidValues)?;
+    items.iter().map(named_id).collect()
+}
+
+/// An id that a request must not have: one that is none must not exclude nothing.
 fn id(value: &Value) -> Result<Uuid, CaveatError> {
     Uuid::try_parse(text(value)?).map_err(|_| CaveatError::InvalidValues)
 }
@@ -497,6 +512,21 @@ mod tests {
             &format!(r#"[3,"{ACCOUNT}"]"#),
             &by_publisher(),
             "token with user restriction without a user",
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_names_nobody() {
+        refused(
+            r#"[2,["not-a-uuid"]]"#,
+            &by_account(),
+            "project-scoped token is not valid for project: 'Sample.Project'",
+        );
+        refused(r#"[3,"user"]"#, &by_account(), "current user does not match user restriction in token");
+        refused(
+            r#"[4,"publisher",null]"#,
+            &by_publisher(),
+            "current OIDC publisher does not match publisher restriction in token",
         );
     }
 
@@ -641,9 +671,9 @@ mod tests {
             (r#"[1,"sample-project"]"#, "invalid values for fields"),
             (r#"[1,["sample-project",7]]"#, "invalid values for fields"),
             ("[2,[7]]", "invalid values for fields"),
-            (r#"[2,["not-a-uuid"]]"#, "invalid values for fields"),
+            (r#"[1004,["not-a-uuid"]]"#, "invalid values for fields"),
+            ("[1004,[7]]", "invalid values for fields"),
             ("[3,1]", "invalid values for fields"),
-            (r#"[3,"user"]"#, "invalid values for fields"),
             (r#"[3,["00000000-0000-0000-0000-000000000001"]]"#, "invalid values for fields"),
             ("[4,null]", "invalid values for fields"),
             ("[1001,[1.0]]", "invalid values for fields"),
