@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use crate::clock::Instant;
-use crate::store::{Store, StoreError, blobs as rows};
+use crate::store::{Store, StoreError, Tx, blobs as rows};
 
 /// What goes wrong with file contents.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +133,20 @@ impl Blobs {
         self.finish(store, incoming, now).await
     }
 
+    /// Names a durable content in the transaction that stores the row for it, and ends its lease. The row lock that
+    /// [`sweep`] takes too decides who was first; where it was the sweep, the bytes are gone and the upload must come again.
+    ///
+    /// # Errors
+    /// [`BlobError::LeaseLost`] where the content was swept away.
+    pub async fn name(&self, tx: &mut Tx, durable: &Durable, now: Instant) -> Result<(), BlobError> {
+        rows::keep(tx, &durable.sha256, durable.size, now).await?;
+        let leased = rows::end_pending(tx, durable.lease).await?;
+        if leased && tokio::fs::try_exists(self.path(&durable.sha256)).await? {
+            return Ok(());
+        }
+        Err(BlobError::LeaseLost)
+    }
+
     /// Gives up a content that was begun.
     pub async fn abandon(&self, store: &Store, incoming: Incoming) {
         let _ = tokio::fs::remove_file(&incoming.path).await;
@@ -228,13 +242,7 @@ pub async fn sweep(store: &Store, blobs: &Blobs, now: Instant) -> Result<Swept, 
     }
     for sha256 in stored_digests(&blobs.folder).await? {
         let mut tx = store.write().await?;
-        let gone = if rows::is_known(&mut tx, &sha256).await? {
-            rows::take_orphan(&mut tx, &sha256, now).await?
-        } else {
-            // Renamed into place, then the naming transaction failed or the process died.
-            !rows::is_wanted(&mut tx, &sha256, now).await?
-        };
-        if gone {
+        if rows::take_orphan(&mut tx, &sha256, now).await? {
             tokio::fs::remove_file(blobs.path(&sha256)).await?;
             tx.commit().await?;
             swept.contents += 1;

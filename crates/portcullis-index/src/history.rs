@@ -384,13 +384,18 @@ pub async fn seal(
         None => (0, [0; 32]),
     };
     let first_position = position + 1;
+    let mut serials = std::collections::BTreeMap::new();
     for event in &batch {
         position += 1;
         chain = next_chain(&chain, position, event);
         events::seal(&mut tx, event.id, position, &hex::encode(chain)).await?;
         if let (true, Some(project)) = (event.journal, event.project_id) {
-            events::set_serial(&mut tx, project, position).await?;
+            serials.insert(project, position);
         }
+    }
+    // In the order of ids, as mints lock the projects of a publisher.
+    for (project, serial) in serials {
+        events::set_serial(&mut tx, project, serial).await?;
     }
     let chain = hex::encode(chain);
     let row = CheckpointRow {

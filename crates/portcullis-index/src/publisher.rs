@@ -269,6 +269,8 @@ async fn register(
 ) -> Result<PublisherId, PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    // The publisher before the project, as uploads and mints lock them.
+    let id = ensure(&mut tx, configured, now).await?;
     let project = projects::by_id_locked(&mut tx, project).await?.ok_or(PublisherError::Unknown)?;
     if project.state == ProjectState::Quarantined {
         return Err(PublisherError::Quarantined(project.name));
@@ -276,7 +278,6 @@ async fn register(
     if publishers::of_project(&mut tx, project.id).await?.len() >= PER_PROJECT_MAX {
         return Err(PublisherError::TooMany);
     }
-    let id = ensure(&mut tx, configured, now).await?;
     if !publishers::attach(&mut tx, id, project.id, added_by, now).await? {
         return Err(PublisherError::AlreadyRegistered(label(configured)));
     }
@@ -326,12 +327,12 @@ pub async fn remove(
 ) -> Result<(), PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    let row = publishers::by_id_for_update(&mut tx, id).await?.ok_or(PublisherError::Unknown)?;
     let project =
         projects::by_id_locked(&mut tx, owner.project().id).await?.ok_or(PublisherError::Unknown)?;
     if project.state == ProjectState::Quarantined {
         return Err(PublisherError::Quarantined(project.name));
     }
-    let row = publishers::by_id_for_update(&mut tx, id).await?.ok_or(PublisherError::Unknown)?;
     if !publishers::detach(&mut tx, id, project.id, now).await? {
         return Err(PublisherError::Unknown);
     }

@@ -56,6 +56,13 @@ pub struct Said {
     pub github: SaidGithub,
     pub mail: SaidMail,
     pub limits: SaidLimits,
+    pub gitlab: toml::Table,
+    pub forgejo: toml::Table,
+    pub disclosure: toml::Table,
+    pub lmtp: toml::Table,
+    pub watch: toml::Table,
+    pub policy: toml::Table,
+    pub on_call: toml::Table,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -295,6 +302,8 @@ pub struct Settings {
     pub mail: Option<MailSetting>,
     /// Sizes.
     pub limits: Limits,
+    /// Sections that are known and that nothing reads in this release: `serve` says so at its start.
+    pub without_effect: Vec<&'static str>,
 }
 
 /// An address range (CIDR, RFC 4632).
@@ -376,7 +385,25 @@ impl Settings {
             Some(text) => resolve_base("github.git", text, true)?,
             None => git_base(&github_api)?,
         };
+        let sections = [
+            ("gitlab", &said.gitlab),
+            ("forgejo", &said.forgejo),
+            ("disclosure", &said.disclosure),
+            ("lmtp", &said.lmtp),
+            ("watch", &said.watch),
+            ("policy", &said.policy),
+            ("on_call", &said.on_call),
+        ];
+        let without_effect =
+            sections.iter().filter(|(_, table)| !table.is_empty()).map(|(name, _)| *name).collect();
+        if said.policy.get("automatic").and_then(toml::Value::as_bool) == Some(true) {
+            return Err(wrong(
+                "policy.automatic",
+                "must be false: in this release a person decides every containment",
+            ));
+        }
         Ok(Self {
+            without_effect,
             listen,
             url,
             contact: said.contact,
@@ -425,13 +452,11 @@ impl Settings {
     /// What is in force, for `serve --check`: secrets are left out.
     #[must_use]
     pub fn summary(&self) -> String {
-        let database = self.database.expose_secret();
-        let database = match Url::parse(database) {
-            Ok(mut url) if url.password().is_some() => {
-                let _ = url.set_password(Some("…"));
-                url.to_string()
-            }
-            _ => database.to_owned(),
+        // What can't be taken apart is not shown at all: a password could be anywhere in it.
+        let database = match Url::parse(self.database.expose_secret()) {
+            Ok(url) if url.scheme() == "sqlite" => format!("sqlite:{}", url.path()),
+            Ok(url) => format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or("(socket)"), url.path()),
+            Err(_) => String::from("(set)"),
         };
         [
             format!("data = {:?}", self.data.display()),
@@ -455,6 +480,7 @@ impl Settings {
             format!("github.git = {:?}", self.github_git.as_str()),
             format!("mail.smtp = {:?}", self.mail.as_ref().map_or("none", |mail| mail.smtp.as_str())),
             format!("limits = {:?}", self.limits),
+            format!("# without effect in this release: {:?}", self.without_effect),
         ]
         .join("\n")
     }
@@ -485,8 +511,11 @@ fn resolve_tls(said: Option<SaidTls>, data: &Path) -> Result<Tls, SettingsError>
 
 /// An address that we are reached at or speak to: https, or http on loopback only.
 fn resolve_base(key: &'static str, text: &str, outgoing: bool) -> Result<Url, SettingsError> {
-    let url = Url::parse(text)
-        .map_err(|error| wrong(key, format!("is {text:?}: {error}; expected https://HOST")))?;
+    let url =
+        Url::parse(text).map_err(|error| wrong(key, format!("is no URL: {error}; expected https://HOST")))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(key, "must not hold credentials: they would stand in logs and process lists"));
+    }
     let loopback = is_loopback(&url);
     match url.scheme() {
         "https" => Ok(url),
@@ -600,10 +629,36 @@ mod tests {
             ("[mail]\nsmtp = \"smtp://127.0.0.1:2525\"", "mail.from"),
             ("[mail]\nsmtp = \"smtp://a:b@127.0.0.1:2525\"\nfrom = \"a@b.example\"", "mail.smtp"),
             ("unknown = 1", "unknown"),
+            ("[access]\nregistration = \"open\"", "access.registration"),
+            ("[policy]\nautomatic = true", "policy.automatic"),
+            ("[github]\ngit = \"https://bot:word@forge.example\"", "github.git"),
         ] {
             let error = resolve(file, &[]).unwrap_err().to_string();
             assert!(error.contains(key), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn a_check_shows_no_password_wherever_it_stands() {
+        for url in [
+            "postgres://u:hunter2@db.example/x",
+            "postgres://u:s3cr#hunter2@db.example/x",
+            "postgres://u@db.example/x?password=hunter2",
+            "postgres://%zz:hunter2@/x",
+        ] {
+            let settings =
+                resolve(&format!("[database]\nurl = {url:?}\n[keys]\nfile = \"keys\"\n"), &[]).unwrap();
+            assert!(!settings.summary().contains("hunter2"), "{}", settings.summary());
+        }
+        let error =
+            resolve("[github]\ngit = \"https://bot:hunter2@forge.example\"", &[]).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn sections_that_a_later_release_reads_do_not_stop_this_one() {
+        let settings = resolve("[policy]\nautomatic = false\n[watch]\ninterval = 60\n", &[]).unwrap();
+        assert_eq!(settings.without_effect, ["watch", "policy"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::authority::uploader::{Confirmed, Refused, UploadTarget, Uploader};
-use crate::blobs::{BlobError, Durable};
+use crate::blobs::{BlobError, Blobs, Durable};
 use crate::clock::{Instant, SECOND};
 use crate::history::{self, Actor, Event, Origin, keep_personal};
 use crate::ids::{AccountId, FileId, ProjectId, ReleaseId, TokenId, UseId};
@@ -24,6 +24,7 @@ pub mod archive;
 pub mod filename;
 pub mod form;
 pub mod metadata;
+pub mod requirement;
 
 use filename::FileName;
 use form::{Form, canonical_version};
@@ -248,8 +249,14 @@ async fn store_file(
             "Uploading new files to releases older than 14 days is not allowed.",
         ));
     }
-    let written =
-        Written { project: &project, release: &release, is_new, checked: &checked, confirmed: &confirmed };
+    let written = Written {
+        blobs: &app.blobs,
+        project: &project,
+        release: &release,
+        is_new,
+        checked: &checked,
+        confirmed: &confirmed,
+    };
     written.write(&mut tx, now, origin).await?;
     tx.commit().await?;
     Ok(())
@@ -352,6 +359,7 @@ async fn find_release(
 }
 
 struct Written<'a> {
+    blobs: &'a Blobs,
     project: &'a Project,
     release: &'a Release,
     is_new: bool,
@@ -364,7 +372,7 @@ impl Written<'_> {
         let Checked { form, filename, received, metadata, .. } = self.checked;
         let token = &self.confirmed.token;
         for content in [Some(&received.content), metadata.as_ref()].into_iter().flatten() {
-            blob_rows::keep(tx, &content.sha256, content.size, now).await?;
+            self.blobs.name(tx, content, now).await?;
         }
         let personal = keep_personal(tx, now, token.account_id, origin).await?;
         let token_use = TokenUse {
@@ -412,9 +420,6 @@ impl Written<'_> {
                 error.into()
             }
         })?;
-        for content in [Some(&received.content), metadata.as_ref()].into_iter().flatten() {
-            blob_rows::end_pending(tx, content.lease).await?;
-        }
         projects::set_display_name(tx, self.project.id, form.name.as_str()).await?;
         self.link_repositories(tx, now).await?;
         self.record(tx, now, &file, &personal).await?;

@@ -51,6 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     crate::log_to_stderr();
+    for section in &settings.without_effect {
+        tracing::warn!("the section [{section}] of the settings is known and has no effect in this release");
+    }
     tokio::runtime::Runtime::new().context("starting the runtime")?.block_on(async {
         let listener = TcpListener::bind(settings.listen)
             .await

@@ -5,7 +5,7 @@ use http::header::AUTHORIZATION;
 use portcullis_trust::caveat::{self, Permission};
 use portcullis_trust::token::PresentedToken;
 
-use super::uploader::{Refused, open_key, presented_text};
+use super::uploader::{Refused, open_key, presented_text, suspended};
 use crate::app::App;
 use crate::clock::{Instant, SECOND};
 use crate::history::{Actor, Event, Origin, keep_personal, record};
@@ -59,12 +59,18 @@ pub async fn reader(
         version: None,
         file_sha256: None,
     };
+    let key = open_key(app, &token)?;
+    // The caveats' texts, the stored ones' too, are for whoever holds the token.
+    if !presented.chain_holds(&key) {
+        return Err(none());
+    }
     presented
-        .verify(&open_key(app, &token)?, &token.caveats, &request)
+        .verify(&key, &token.caveats, &request)
         .map_err(|refusal| Refused::Token(refusal.to_string()))?;
     match token.state {
         TokenState::Live => {}
-        TokenState::Suspended | TokenState::Revoked => return Err(none()),
+        TokenState::Suspended => return Err(suspended(&token, app.contact())),
+        TokenState::Revoked => return Err(none()),
     }
     let now = app.now();
     let hour = Instant(now.0 - now.0.rem_euclid(3_600 * SECOND));

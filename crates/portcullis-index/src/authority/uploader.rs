@@ -211,6 +211,27 @@ pub async fn uploader(app: &App, headers: &http::HeaderMap) -> Result<Uploader, 
     Ok(uploader)
 }
 
+/// Only who holds the token, its chain and caveats verified, reads that it is suspended, since when, why and whom to ask.
+pub(super) fn suspended(token: &Token, contact: &str) -> Refused {
+    let since = token.state_since.map_or_else(|| String::from("an unknown date"), Instant::for_people);
+    let case = token.state_case_id.map_or_else(String::new, |case| format!(" in case {case}"));
+    let cause = token.state_cause.as_deref().unwrap_or("no reason was recorded");
+    Refused::Token(format!("token was suspended on {since}{case} because {cause}; contact {contact}"))
+}
+
+/// Whoever is going to spell the project's name anew takes the stronger lock at once: two that hold the weaker one and both want
+/// the stronger wait for each other for ever.
+async fn lock_project(tx: &mut Tx, target: UploadTarget<'_>) -> Result<Option<Project>, StoreError> {
+    let respelled = projects::by_name(tx, target.name_normalised)
+        .await?
+        .is_some_and(|project| project.name != target.name);
+    if respelled {
+        projects::by_name_for_update(tx, target.name_normalised).await
+    } else {
+        projects::by_name_locked(tx, target.name_normalised).await
+    }
+}
+
 /// The key of a token's macaroon.
 ///
 /// # Errors
@@ -253,15 +274,15 @@ impl Uploader {
             token.filter(|token| token.state != TokenState::Revoked).ok_or_else(|| self.no_identity())?;
         let gate = self.lock_gate(tx, now).await?;
         let (account, publisher, attached) = self.lock_identity(tx).await?;
-        self.check_gate(gate)?;
-        let project = projects::by_name_locked(tx, target.name_normalised).await?;
+        let project = lock_project(tx, target).await?;
         if project.is_none() && publisher.is_some() {
             return Err(Refused::PublisherCannotCreate { help: self.help.clone() });
         }
         self.check_caveats(&token, &attached, project.as_ref(), target, now)?;
         if token.state == TokenState::Suspended {
-            return Err(self.suspended(&token));
+            return Err(suspended(&token, &self.contact));
         }
+        self.check_gate(gate)?;
         if let Some(publisher) =
             publisher.as_ref().filter(|publisher| publisher.state != PublisherState::Active)
         {
@@ -334,17 +355,6 @@ impl Uploader {
             .verify(&self.key, &token.caveats, &request)
             .map(drop)
             .map_err(|refusal| Refused::Token(refusal.to_string()))
-    }
-
-    /// Only who holds the token, its chain and caveats verified, reads that it is suspended, since when, why and whom to ask.
-    fn suspended(&self, token: &Token) -> Refused {
-        let since = token.state_since.map_or_else(|| String::from("an unknown date"), Instant::for_people);
-        let case = token.state_case_id.map_or_else(String::new, |case| format!(" in case {case}"));
-        let cause = token.state_cause.as_deref().unwrap_or("no reason was recorded");
-        Refused::Token(format!(
-            "token was suspended on {since}{case} because {cause}; contact {}",
-            self.contact
-        ))
     }
 
     fn paused(&self, publisher: &Publisher) -> Refused {

@@ -37,12 +37,12 @@ pub async fn name_pending(tx: &mut Tx, id: Uuid, sha256: &str, lease_until: Inst
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn end_pending(tx: &mut Tx, id: Uuid) -> Result<()> {
-    sqlx::query("DELETE FROM pending_blobs WHERE id = $1")
+pub async fn end_pending(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM pending_blobs WHERE id = $1")
         .bind(id.to_string())
         .execute(tx.connection())
         .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Notes that a content is durable, or locks the row of one that was there already, so that no sweep can take it
@@ -78,17 +78,25 @@ pub async fn orphans(tx: &mut Tx) -> Result<Vec<String>> {
     rows.iter().map(|row| Columns(row).text("sha256")).collect()
 }
 
-/// Locks the row of a content and takes it away if still nothing names it and nobody is writing it.
-/// True where it was taken: the bytes may go before this transaction commits.
+/// Locks the row of a content, made where there is none so that it can be locked, and takes it away if nothing names the
+/// content and nobody is writing it. True where it was taken: the bytes may go before this transaction commits, for whoever
+/// names the content waits for the row and then looks for the bytes.
 ///
 /// # Errors
 /// Where the database refuses.
 pub async fn take_orphan(tx: &mut Tx, sha256: &str, now: Instant) -> Result<bool> {
-    let found = sqlx::query(statement(&["SELECT sha256 FROM blobs WHERE sha256 = $1", tx.update_lock()]))
+    sqlx::query(
+        "INSERT INTO blobs (sha256, size, created_at) VALUES ($1, 0, $2) ON CONFLICT (sha256) DO NOTHING",
+    )
+    .bind(sha256)
+    .bind(now.0)
+    .execute(tx.connection())
+    .await?;
+    sqlx::query(statement(&["SELECT sha256 FROM blobs WHERE sha256 = $1", tx.update_lock()]))
         .bind(sha256)
-        .fetch_optional(tx.connection())
+        .fetch_one(tx.connection())
         .await?;
-    if found.is_none() || is_wanted(tx, sha256, now).await? {
+    if is_wanted(tx, sha256, now).await? {
         return Ok(false);
     }
     sqlx::query("DELETE FROM blobs WHERE sha256 = $1").bind(sha256).execute(tx.connection()).await?;
@@ -110,18 +118,6 @@ pub async fn is_wanted(tx: &mut Tx, sha256: &str, now: Instant) -> Result<bool> 
     .bind(now.0)
     .fetch_one(tx.connection())
     .await?;
-    Ok(Columns(&row).number("number")? > 0)
-}
-
-/// Whether there is a row for a content.
-///
-/// # Errors
-/// Where the database refuses.
-pub async fn is_known(tx: &mut Tx, sha256: &str) -> Result<bool> {
-    let row = sqlx::query("SELECT COUNT(*) AS number FROM blobs WHERE sha256 = $1")
-        .bind(sha256)
-        .fetch_one(tx.connection())
-        .await?;
     Ok(Columns(&row).number("number")? > 0)
 }
 

@@ -152,6 +152,18 @@ pub async fn by_id_for_update(tx: &mut Tx, id: ProjectId) -> Result<Option<Proje
     row.as_ref().map(project).transpose()
 }
 
+/// The project of this normalised name, locked for changing it.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_name_for_update(tx: &mut Tx, name_normalised: &str) -> Result<Option<Project>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE p.name_normalised = $1", tx.update_lock()]))
+        .bind(name_normalised)
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(project).transpose()
+}
+
 /// The normalised name of a project whose name looks the same.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::project::ProjectName;
 use crate::store::files::PackageType;
-use crate::upload::UploadError;
+use crate::upload::{UploadError, requirement};
 
 /// Most fields of one form, the file not counted.
 pub const FIELDS_LIMIT: usize = 5_000;
@@ -303,14 +303,9 @@ fn parse_metadata(fields: &Fields) -> Result<Version, UploadError> {
 fn check_requirements(fields: &Fields) -> Result<(), UploadError> {
     for field in ["requires_dist", "provides_dist", "obsoletes_dist"] {
         for value in fields.all(field) {
-            let requirement: pep508_rs::Requirement<pep508_rs::VerbatimUrl> =
-                value.parse().map_err(|_| {
-                    metadata_error(format!(
-                        "'{}' is invalid for '{}'",
-                        quoted(value),
-                        field.replace('_', "-")
-                    ))
-                })?;
+            let requirement = requirement::parse(value).ok_or_else(|| {
+                metadata_error(format!("'{}' is invalid for '{}'", quoted(value), field.replace('_', "-")))
+            })?;
             if matches!(requirement.version_or_url, Some(pep508_rs::VersionOrUrl::Url(_))) {
                 return Err(metadata_error(format!("Can't have direct dependency: {}", quoted(value))));
             }
@@ -318,7 +313,9 @@ fn check_requirements(fields: &Fields) -> Result<(), UploadError> {
     }
     if let Some(text) = fields.one("requires_python")? {
         text.parse::<pep440_rs::VersionSpecifiers>()
-            .map_err(|_| metadata_error(format!("'{}' is invalid for 'requires-python'", quoted(text))))?;
+            .ok()
+            .filter(|_| text.len() <= requirement::LENGTH_LIMIT)
+            .ok_or_else(|| metadata_error(format!("'{}' is invalid for 'requires-python'", quoted(text))))?;
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::project::normalise;
-use crate::upload::UploadError;
 use crate::upload::form::Form;
+use crate::upload::{UploadError, requirement};
 
 /// The headers of a METADATA or PKG-INFO file.
 #[derive(Debug, Clone)]
@@ -88,6 +88,5 @@ fn specifiers(text: Option<&str>) -> Option<BTreeSet<String>> {
 }
 
 fn requirement(text: &str) -> String {
-    text.parse::<pep508_rs::Requirement<pep508_rs::VerbatimUrl>>()
-        .map_or_else(|_| text.trim().to_owned(), |requirement| requirement.to_string())
+    requirement::parse(text).map_or_else(|| text.trim().to_owned(), |requirement| requirement.to_string())
 }

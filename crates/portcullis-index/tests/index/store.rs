@@ -105,3 +105,40 @@ async fn a_known_content_without_a_file_is_an_orphan() {
         assert_eq!(portcullis_index::blobs::sweep(&app.store, &app.blobs, now).await.unwrap().contents, 1);
     }
 }
+
+#[tokio::test]
+async fn a_content_that_was_swept_away_can_not_be_named() {
+    for stage in stages().await {
+        let (app, now) = (&stage.app, stage.clock.now());
+        let durable = app.blobs.put(&app.store, b"slow", now).await.unwrap();
+        let later = now.plus_seconds(portcullis_index::blobs::LEASE_SECONDS + 1);
+        assert_eq!(portcullis_index::blobs::sweep(&app.store, &app.blobs, later).await.unwrap().contents, 1);
+        let mut tx = app.store.write().await.unwrap();
+        assert!(app.blobs.name(&mut tx, &durable, later).await.is_err(), "{}", stage.name);
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_and_an_upload_of_the_same_content_wait_for_each_other() {
+    for stage in stages().await {
+        let (app, now) = (&stage.app, stage.clock.now());
+        let orphan = app.blobs.put(&app.store, b"content", now).await.unwrap();
+        app.blobs.release(&app.store, &orphan).await;
+        // The same bytes come again and are being named when the sweep comes by.
+        let again = app.blobs.put(&app.store, b"content", now).await.unwrap();
+        let mut tx = app.store.write().await.unwrap();
+        app.blobs.name(&mut tx, &again, now).await.unwrap();
+        let sweep = portcullis_index::blobs::sweep(&app.store, &app.blobs, now);
+        tokio::pin!(sweep);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(300), &mut sweep).await.is_err(),
+            "{}",
+            stage.name
+        );
+        drop(tx);
+        // Named by nobody after all: now it goes.
+        app.blobs.release(&app.store, &again).await;
+        sweep.await.unwrap();
+        assert_eq!(portcullis_index::blobs::sweep(&app.store, &app.blobs, now).await.unwrap().contents, 0);
+    }
+}
