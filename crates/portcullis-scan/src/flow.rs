@@ -124,6 +124,20 @@ impl JobState {
         all
     }
 
+    /// Files that hold secrets when the job is over.
+    pub fn left(&self) -> Vec<(String, Value)> {
+        let mut left: Vec<(String, Value)> = self
+            .files
+            .iter()
+            .filter(|(path, content)| {
+                content.carries() && !path.starts_with('$') && !path.starts_with("/dev/")
+            })
+            .map(|(path, content)| (path.clone(), content.clone()))
+            .collect();
+        left.sort_by(|a, b| a.0.cmp(&b.0));
+        left
+    }
+
     /// Removes a file or a folder.
     pub fn remove(&mut self, path: &str) {
         let path = normalised(path);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use gix::ObjectId;
 
-use crate::objects::{CommitText, ObjectError, Objects};
+use rayon::prelude::*;
+
+use crate::objects::{CommitText, ObjectError, Objects, TreeEntry};
 
 /// Deepest folder below `.github/actions` that is searched for an `action.yml`.
 const ACTION_DEPTH_MAX: usize = 5;
@@ -87,6 +89,7 @@ pub fn read(objects: &Objects, extra: &Extra<'_>) -> History {
         objects,
         history: History::default(),
         trees: HashMap::new(),
+        roots: HashMap::new(),
         folders: HashMap::new(),
         broken: HashSet::new(),
     };
@@ -99,6 +102,8 @@ struct Reader<'o> {
     history: History,
     /// Workflow files by the root tree's interesting entries.
     trees: HashMap<ObjectId, Files>,
+    /// What of each root tree can lead to workflows.
+    roots: HashMap<ObjectId, Vec<TreeEntry>>,
     folders: HashMap<ObjectId, Arc<Vec<(String, ObjectId)>>>,
     broken: HashSet<ObjectId>,
 }
@@ -221,11 +226,25 @@ impl Reader<'_> {
     }
 
     fn read_commits(&mut self, ids: &[ObjectId]) {
+        let handle = self.objects.handle();
+        let read: Vec<_> =
+            ids.par_iter().map_init(&handle, |objects, id| (*id, objects.commit(*id))).collect();
         let mut texts: HashMap<ObjectId, CommitText> = HashMap::new();
-        for id in ids {
-            match self.objects.commit(*id) {
+        for (id, text) in read {
+            match text {
                 Ok(text) => {
-                    texts.insert(*id, text);
+                    texts.insert(id, text);
+                }
+                Err(error) => self.object_problem(&error),
+            }
+        }
+        let trees: BTreeSet<ObjectId> = texts.values().map(|text| text.tree).collect();
+        let read: Vec<_> =
+            trees.into_par_iter().map_init(&handle, |objects, id| (id, roots(objects, id))).collect();
+        for (id, roots) in read {
+            match roots {
+                Ok(roots) => {
+                    self.roots.insert(id, roots);
                 }
                 Err(error) => self.object_problem(&error),
             }
@@ -268,24 +287,18 @@ impl Reader<'_> {
             return Arc::clone(files);
         }
         let mut files = BTreeMap::new();
-        match self.objects.tree(tree) {
-            Ok(entries) => {
-                for entry in entries {
-                    if entry.is_file && crate::source::is_workflow_path(&entry.name) {
-                        files.insert(entry.name.clone(), entry.id);
-                    } else if entry.is_tree
-                        && matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo")
-                    {
-                        for (path, id) in self.folder(entry.id, 0).iter().take(FILES_MAX) {
-                            let path = format!("{}/{path}", entry.name);
-                            if crate::source::is_workflow_path(&path) {
-                                files.insert(path, *id);
-                            }
-                        }
-                    }
+        // A root that could not be read is a problem already.
+        for entry in self.roots.remove(&tree).unwrap_or_default() {
+            if entry.is_file {
+                files.insert(entry.name.clone(), entry.id);
+                continue;
+            }
+            for (path, id) in self.folder(entry.id, 0).iter().take(FILES_MAX) {
+                let path = format!("{}/{path}", entry.name);
+                if crate::source::is_workflow_path(&path) {
+                    files.insert(path, *id);
                 }
             }
-            Err(error) => self.object_problem(&error),
         }
         let files = Arc::new(files);
         self.trees.insert(tree, Arc::clone(&files));
@@ -330,6 +343,15 @@ impl Reader<'_> {
         self.folders.insert(tree, Arc::clone(&found));
         found
     }
+}
+
+/// The entries of a root tree that can lead to a workflow or an action.
+fn roots(objects: &Objects, tree: ObjectId) -> Result<Vec<TreeEntry>, ObjectError> {
+    let leads = |entry: &TreeEntry| {
+        let folder = matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo");
+        (entry.is_tree && folder) || (entry.is_file && crate::source::is_workflow_path(&entry.name))
+    };
+    Ok(objects.tree(tree)?.into_iter().filter(leads).collect())
 }
 
 /// Parents before children; by time among equals, so that two scans agree.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
+use rayon::prelude::*;
 
 /// Largest commit that is read.
 const COMMIT_MAX: u64 = 1024 * 1024;
@@ -165,16 +166,29 @@ impl Objects {
             Ok(iterator) => iterator,
             Err(error) => return (commits, vec![format!("listing the objects: {error}")]),
         };
-        let mut broken = 0;
-        for id in iterator {
-            let Ok(id) = id else {
-                broken += 1;
-                continue;
-            };
-            match self.repository.find_header(id) {
-                Ok(header) if header.kind() == gix::object::Kind::Commit => commits.push(id),
-                Ok(_) => {}
-                Err(_) => {
+        // By offset in the pack: neighbours share the objects that their deltas build on.
+        let iterator = iterator
+            .with_ordering(gix::odb::store::iter::Ordering::PackAscendingOffsetThenLooseLexicographical);
+        let (ids, unlisted): (Vec<_>, Vec<_>) = iterator.partition(Result::is_ok);
+        let ids: Vec<ObjectId> = ids.into_iter().flatten().collect();
+        let handle = self.handle();
+        let kinds: Vec<Option<bool>> = ids
+            .par_iter()
+            .with_min_len(4_096)
+            .map_init(&handle, |objects, id| {
+                objects
+                    .repository
+                    .find_header(*id)
+                    .ok()
+                    .map(|header| header.kind() == gix::object::Kind::Commit)
+            })
+            .collect();
+        let mut broken = unlisted.len();
+        for (id, kind) in ids.into_iter().zip(kinds) {
+            match kind {
+                Some(true) => commits.push(id),
+                Some(false) => {}
+                None => {
                     broken += 1;
                     if problems.len() < 20 {
                         problems.push(ObjectError::Broken(id).to_string());

@@ -9,6 +9,7 @@ mod reverse_shell;
 mod script_injection;
 mod secret_to_action;
 mod secret_to_artifact;
+mod secret_to_disk;
 mod secret_to_host;
 mod secret_to_log;
 mod secret_to_repository;
@@ -20,6 +21,7 @@ pub const ALL: &[&dyn Technique] = &[
     &secret_to_log::SecretToLog,
     &secret_to_artifact::SecretToArtifact,
     &secret_to_repository::SecretToRepository,
+    &secret_to_disk::SecretToDisk,
     &secret_to_action::SecretToAction,
     &reverse_shell::ReverseShell,
     &backdoor::Backdoor,

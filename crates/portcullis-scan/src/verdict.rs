@@ -15,7 +15,15 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let weak = signals.iter().filter(|signal| signal.weight() == Weight::Weak).count();
     match rule {
         "long-lived-token" => Verdict::Advice,
+        "remote-code" if has(Signal::DropBox) => Verdict::Suspicious,
         "remote-code" | "script-injection" | "untrusted-code" => Verdict::Exposed,
+        "secret-to-disk" => {
+            if intent && has(Signal::SinglePurpose) {
+                Verdict::Malicious
+            } else {
+                Verdict::Exposed
+            }
+        }
         "reverse-shell" => Verdict::Malicious,
         "backdoor" => Verdict::Suspicious,
         "unanalysed-workflow" => {

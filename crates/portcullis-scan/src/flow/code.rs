@@ -123,6 +123,20 @@ impl Program<'_, '_, '_> {
                 let name = self.text(name).to_owned();
                 self.functions.insert(name, (body.byte_range(), parameters));
             }
+            // `const send = (a, b) => …`
+            if child.kind() == "variable_declarator"
+                && let (Some(name), Some(value)) =
+                    (child.child_by_field_name("name"), child.child_by_field_name("value"))
+                && matches!(value.kind(), "arrow_function" | "function_expression")
+                && let Some(body) = value.child_by_field_name("body")
+            {
+                let parameters = value
+                    .child_by_field_name("parameters")
+                    .or_else(|| value.child_by_field_name("parameter"));
+                let parameters = parameters.map(|list| self.parameter_names(list)).unwrap_or_default();
+                let name = self.text(name).to_owned();
+                self.functions.insert(name, (body.byte_range(), parameters));
+            }
             self.declare(child, depth + 1);
         }
     }

@@ -184,6 +184,22 @@ fn run_job(
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);
         settle(&mut state, step.id.as_deref());
     }
+    if tracer.self_hosted && called.depth == 0 {
+        // The next job on this machine, whosever it is, finds what this one leaves.
+        for (path, content) in state.left() {
+            let last = content.carried().next().and_then(|carried| carried.trail.hops().last().cloned());
+            let Some(hop) = last else { continue };
+            tracer.deliver(
+                content,
+                Channel::Disk,
+                Role::Payload,
+                Value::text(path),
+                "file",
+                hop.file,
+                hop.bytes,
+            );
+        }
+    }
     let mut all = environment.clone();
     all.extend(state.added.clone());
     let scope = Scope { called, environment: &all, outputs: &state.outputs, jobs, matrix: &matrix };

