@@ -39,7 +39,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
-        self._server.send_signal(signal.SIGINT)
+        # immediate: what is in it is thrown away anyway
+        self._server.send_signal(signal.SIGQUIT)
         try:
             self._server.wait(timeout=20)
         except subprocess.TimeoutExpired:

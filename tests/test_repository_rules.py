@@ -35,8 +35,8 @@ def depend(folder: Path, crate: str, line: str):
 
 def add(folder: Path, path: str, code: str):
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    with open(folder / path, "a") as file:
-        file.write(code + "\n")
+    text = (folder / path).read_text() if (folder / path).exists() else ""
+    (folder / path).write_text(f"{code}\n{text}")
 
 
 def test_the_sources_as_they_are_keep_the_invariants(copy):
