@@ -316,15 +316,23 @@ pub async fn change_password(
 pub struct SignInGuard {
     pub(crate) throttle: Throttle,
     hashing: tokio::sync::Semaphore,
+    waiting: tokio::sync::Semaphore,
 }
 
 /// Passwords hashed at the same time. Each takes 19 MiB and a core for some 20 ms: without a bound, a flood of sign-ins is
 /// a flood of memory.
 const HASHING_AT_ONCE: usize = 2;
 
+/// Passwords that may wait for it; whoever comes later is sent away at once, instead of after minutes.
+const WAITING_AT_ONCE: usize = 100;
+
 impl Default for SignInGuard {
     fn default() -> Self {
-        Self { throttle: Throttle::default(), hashing: tokio::sync::Semaphore::new(HASHING_AT_ONCE) }
+        Self {
+            throttle: Throttle::default(),
+            hashing: tokio::sync::Semaphore::new(HASHING_AT_ONCE),
+            waiting: tokio::sync::Semaphore::new(WAITING_AT_ONCE),
+        }
     }
 }
 

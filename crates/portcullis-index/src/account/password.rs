@@ -20,6 +20,9 @@ pub enum PasswordError {
     /// Too long.
     #[error("a password has at most {LONGEST} bytes")]
     TooLong,
+    /// Too many others wait for theirs.
+    #[error("too many people sign in at this moment")]
+    Busy,
     /// The hash could not be made or read.
     #[error("the password could not be hashed: {0}")]
     Hash(String),
@@ -104,6 +107,7 @@ impl SignInGuard {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
+        let _place = self.waiting.try_acquire().map_err(|_| PasswordError::Busy)?;
         let _permit = self.hashing.acquire().await.map_err(failed)?;
         tokio::task::spawn_blocking(work).await.map_err(failed)?
     }
@@ -123,6 +127,21 @@ mod tests {
         assert!(matches!(choose(&"ü".repeat(SHORTEST - 1)), Err(PasswordError::TooShort)));
         assert!(choose(&"x".repeat(LONGEST)).is_ok());
         assert!(matches!(choose(&"x".repeat(LONGEST + 1)), Err(PasswordError::TooLong)));
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded() {
+        let guard = SignInGuard::default();
+        let held = guard
+            .waiting
+            .acquire_many(u32::try_from(crate::account::WAITING_AT_ONCE - 1).unwrap())
+            .await
+            .unwrap();
+        assert!(guard.verify(None, SecretString::from("x")).await.is_ok());
+        let last = guard.waiting.acquire().await.unwrap();
+        assert!(matches!(guard.verify(None, SecretString::from("x")).await, Err(PasswordError::Busy)));
+        drop((held, last));
+        assert!(guard.verify(None, SecretString::from("x")).await.is_ok());
     }
 
     #[tokio::test]

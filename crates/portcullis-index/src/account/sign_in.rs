@@ -72,7 +72,14 @@ pub async fn with_password(
     let found = accounts::by_name(&mut tx, &normalised).await?;
     drop(tx);
     let hash = found.as_ref().and_then(|account| account.password_hash.clone());
-    let right = app.sign_in.verify(hash.clone(), password).await.map_err(AccountError::Password)?;
+    let right = match app.sign_in.verify(hash.clone(), password).await {
+        Ok(right) => right,
+        Err(error) => {
+            // Nothing was tried: the server is too busy, or at fault itself.
+            attempt.succeeded();
+            return Err(AccountError::Password(error).into());
+        }
+    };
 
     let mut tx = app.store.write().await?;
     let mut event = Event::new("account:login:failure", Actor::Anonymous);

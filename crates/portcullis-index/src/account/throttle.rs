@@ -33,12 +33,19 @@ impl Key {
             Self::Name(_) => 50,
         }
     }
+
+    /// The longest wait, in seconds. What many people share, or what a stranger can use up for somebody else, must not stay
+    /// closed for long: one attempt a minute finds no password either.
+    fn longest_wait(&self) -> i64 {
+        match self {
+            Self::Pair(..) | Self::Account(_) => 15 * 60,
+            Self::Network(_) | Self::Name(_) => 60,
+        }
+    }
 }
 
 /// The wait after the first attempt too many, in seconds; each further one doubles it.
 const FIRST_WAIT: i64 = 30;
-/// The longest wait, in seconds.
-const LONGEST_WAIT: i64 = 15 * 60;
 /// Attempts older than this are forgotten, in seconds.
 const MEMORY: i64 = 60 * 60;
 /// Most counts that are kept, about 2 MiB; the longest untouched go first.
@@ -112,7 +119,7 @@ impl Throttle {
             let wait = FIRST_WAIT.saturating_mul(1 << excess.saturating_sub(1).min(16));
             // The attempt that uses the last free one is let through, and the next must wait.
             count.blocked_until = (count.attempts >= key.free())
-                .then(|| now.plus_seconds(wait.clamp(FIRST_WAIT, LONGEST_WAIT)));
+                .then(|| now.plus_seconds(wait.clamp(FIRST_WAIT, key.longest_wait())));
         }
         Ok(Attempt { throttle: self, keys: keys.to_vec() })
     }
@@ -195,6 +202,20 @@ mod tests {
         }
         assert!(throttle.attempt(&keys_of_sign_in("own", address(1)), START).is_err());
         assert!(throttle.attempt(&keys_of_sign_in("own", address(3)), START).is_ok());
+    }
+
+    #[test]
+    fn what_others_use_up_opens_again_within_a_minute() {
+        let throttle = Throttle::default();
+        let mut now = START;
+        for number in 0..60_u8 {
+            if let Err(until) = throttle.attempt(&keys_of_sign_in("victim", address(number)), now) {
+                assert!(until <= now.plus_seconds(60));
+                now = until;
+                let _ = throttle.attempt(&keys_of_sign_in("victim", address(number)), now).unwrap();
+            }
+        }
+        assert!(now > START, "the account from everywhere was never slowed down");
     }
 
     #[test]

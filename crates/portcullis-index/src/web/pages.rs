@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::account::AccountError;
+use crate::account::password::PasswordError;
 use crate::account::session::{Visitor, works_at_desk};
 use crate::app::App;
 use crate::authority::AuthorityError;
@@ -185,7 +186,7 @@ pub(crate) fn again(error: AccountError) -> Result<Again, PageError> {
         AccountError::Store(_) | AccountError::Key(_) | AccountError::SecondFactor(_) => {
             return Err(PageError::Unavailable(Box::new(error)));
         }
-        AccountError::Password(crate::account::password::PasswordError::Hash(_)) => {
+        AccountError::Password(PasswordError::Hash(_) | PasswordError::Busy) => {
             return Err(PageError::Unavailable(Box::new(error)));
         }
         AccountError::LinkDead => StatusCode::GONE,
