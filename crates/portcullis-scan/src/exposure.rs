@@ -1,7 +1,11 @@
 //! Findings of all versions → exposures: since when, until when, on which references, and whether it can have run.
 
+pub mod filter;
+
 use std::collections::BTreeSet;
 
+use self::filter::Filter;
+pub use self::filter::Pattern;
 use crate::history::{Commit, Head, History};
 use crate::report::{Basis, Moment, RefSpan, Standing};
 use crate::text::RepositoryText;
@@ -65,6 +69,8 @@ pub fn follow(
     let default_has_path = default_head(history).is_none_or(|head| {
         history.commits.get(head.commit).is_some_and(|commit| commit.files.contains_key(path))
     });
+    let distinct: BTreeSet<&Trigger> = triggers.iter().collect();
+    let starters: Vec<Starter> = distinct.into_iter().map(Starter::new).collect();
     let mut exposed = Exposed { introduced, ..Exposed::default() };
     let mut reached = BTreeSet::new();
     for head in &history.heads {
@@ -72,8 +78,8 @@ pub fn follow(
         reached.insert(state.introduced);
         let can_run = head.own
             && (is_action
-                || triggers.iter().any(|trigger| {
-                    fires(trigger, &head.name, history.default_branch.as_deref(), default_has_path)
+                || starters.iter().any(|starter| {
+                    starter.fires(&head.name, history.default_branch.as_deref(), default_has_path)
                 }));
         exposed.reachable |= can_run;
         exposed.refs.push(RefSpan {
@@ -140,64 +146,64 @@ const DEFAULT_ONLY: &[&str] = &[
     "status",
 ];
 
-/// Whether an event can start the version of a workflow that stands at a reference.
-pub fn fires(
-    trigger: &Trigger,
-    reference: &str,
-    default_branch: Option<&str>,
-    default_has_path: bool,
-) -> bool {
-    let short = |name: &str| -> String {
-        let rest =
-            name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).map(str::to_owned);
-        // refs/remotes/REMOTE/BRANCH
-        rest.or_else(|| {
-            name.strip_prefix("refs/remotes/")?.split_once('/').map(|(_, branch)| branch.to_owned())
-        })
-        .unwrap_or_else(|| name.to_owned())
-    };
-    let is_tag = reference.starts_with("refs/tags/");
-    let name = short(reference);
-    let is_default = default_branch.is_none_or(|default| !is_tag && short(default) == name);
-    match trigger.event.as_str() {
-        "push" => {
-            let by_branch = trigger.branches.is_some() || trigger.branches_ignore.is_some();
-            let by_tag = trigger.tags.is_some() || trigger.tags_ignore.is_some();
-            let (only, except, given, other) = match is_tag {
-                true => (&trigger.tags, &trigger.tags_ignore, by_tag, by_branch),
-                false => (&trigger.branches, &trigger.branches_ignore, by_branch, by_tag),
-            };
-            if !given {
-                // Filters for tags alone leave branches out, and the other way round.
-                return !other;
-            }
-            let included = only.as_ref().is_none_or(|patterns| matches_patterns(patterns, &name));
-            let excluded = except.as_ref().is_some_and(|patterns| matches_patterns(patterns, &name));
-            included && !excluded
+/// A trigger with its filters read, for many references.
+#[derive(Debug)]
+pub struct Starter {
+    event: String,
+    branches: Option<Filter>,
+    branches_ignore: Option<Filter>,
+    tags: Option<Filter>,
+    tags_ignore: Option<Filter>,
+}
+
+impl Starter {
+    /// Reads the filters of a trigger.
+    pub fn new(trigger: &Trigger) -> Self {
+        let filter = |patterns: &Option<Vec<String>>| patterns.as_deref().map(Filter::new);
+        Self {
+            event: trigger.event.clone(),
+            branches: filter(&trigger.branches),
+            branches_ignore: filter(&trigger.branches_ignore),
+            tags: filter(&trigger.tags),
+            tags_ignore: filter(&trigger.tags_ignore),
         }
-        "workflow_dispatch" => default_has_path || is_default,
-        event if DEFAULT_ONLY.contains(&event) => is_default,
-        _ => true,
+    }
+
+    /// Whether the event can start the version of a workflow that stands at a reference.
+    pub fn fires(&self, reference: &str, default_branch: Option<&str>, default_has_path: bool) -> bool {
+        let is_tag = reference.starts_with("refs/tags/");
+        let name = short(reference);
+        let is_default = default_branch.is_none_or(|default| !is_tag && short(default) == name);
+        match self.event.as_str() {
+            "push" => {
+                let by_branch = self.branches.is_some() || self.branches_ignore.is_some();
+                let by_tag = self.tags.is_some() || self.tags_ignore.is_some();
+                let (only, except, given, other) = match is_tag {
+                    true => (&self.tags, &self.tags_ignore, by_tag, by_branch),
+                    false => (&self.branches, &self.branches_ignore, by_branch, by_tag),
+                };
+                if !given {
+                    // Filters for tags alone leave branches out, and the other way round.
+                    return !other;
+                }
+                let included = only.as_ref().is_none_or(|filter| filter.may_include(name));
+                let excluded = except.as_ref().is_some_and(|filter| filter.surely_excludes(name));
+                included && !excluded
+            }
+            "workflow_dispatch" => default_has_path || is_default,
+            event if DEFAULT_ONLY.contains(&event) => is_default,
+            _ => true,
+        }
     }
 }
 
-/// GitHub's filter patterns: the last that matches decides, `!` excludes, `*` stops at `/`, `**` doesn't.
-fn matches_patterns(patterns: &[String], name: &str) -> bool {
-    let mut matched = false;
-    for pattern in patterns.iter().take(256) {
-        let (negative, plain) = match pattern.strip_prefix('!') {
-            Some(rest) => (true, rest),
-            None => (false, pattern.as_str()),
-        };
-        let glob = globset::GlobBuilder::new(plain)
-            .literal_separator(true)
-            .build()
-            .map(|glob| glob.compile_matcher().is_match(name));
-        if glob.unwrap_or(true) {
-            matched = !negative;
-        }
-    }
-    matched
+/// The name of a branch or tag as filters see it.
+fn short(name: &str) -> &str {
+    name.strip_prefix("refs/heads/")
+        .or_else(|| name.strip_prefix("refs/tags/"))
+        // refs/remotes/REMOTE/BRANCH
+        .or_else(|| Some(name.strip_prefix("refs/remotes/")?.split_once('/')?.1))
+        .unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -230,7 +236,7 @@ mod tests {
             (push(None, Some(&["v*"])), "refs/heads/main", false),
         ] {
             assert_eq!(
-                fires(&trigger, reference, Some("refs/heads/main"), true),
+                Starter::new(&trigger).fires(reference, Some("refs/heads/main"), true),
                 fires_there,
                 "{trigger:?} {reference}"
             );
@@ -239,9 +245,9 @@ mod tests {
 
     #[test]
     fn some_events_run_the_default_branch_only() {
-        let schedule = Trigger { event: "schedule".to_owned(), ..Trigger::default() };
-        assert!(fires(&schedule, "refs/heads/main", Some("refs/heads/main"), true));
-        assert!(fires(&schedule, "refs/remotes/origin/main", Some("refs/remotes/origin/main"), true));
-        assert!(!fires(&schedule, "refs/heads/dev", Some("refs/heads/main"), true));
+        let schedule = Starter::new(&Trigger { event: "schedule".to_owned(), ..Trigger::default() });
+        assert!(schedule.fires("refs/heads/main", Some("refs/heads/main"), true));
+        assert!(schedule.fires("refs/remotes/origin/main", Some("refs/remotes/origin/main"), true));
+        assert!(!schedule.fires("refs/heads/dev", Some("refs/heads/main"), true));
     }
 }

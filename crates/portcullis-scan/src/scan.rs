@@ -295,11 +295,13 @@ impl Scanned<'_> {
             }
         };
         if let Some(pattern) = &options.refs {
-            let matcher = globset::Glob::new(pattern).map(|glob| glob.compile_matcher()).ok();
+            // Here `*` goes over `/`: `refs/heads/*` means every branch.
+            let matcher = exposure::Pattern::new(&pattern.replace('*', "**"));
             let matches = |name: &str| {
                 let short = name.splitn(3, '/').nth(2).unwrap_or(name);
                 matcher.as_ref().map_or(name == pattern || short == pattern, |matcher| {
-                    matcher.is_match(name) || matcher.is_match(short)
+                    let mut unlimited = usize::MAX;
+                    [name, short].iter().any(|name| matcher.matches(name, &mut unlimited) == Some(true))
                 })
             };
             keep(ancestors(

@@ -46,7 +46,7 @@ pub struct Workflow {
 }
 
 /// One event that starts a workflow, with its filters.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Trigger {
     /// `push`, `schedule`, …
     pub event: String,

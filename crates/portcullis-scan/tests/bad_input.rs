@@ -220,6 +220,23 @@ fn objects_borrowed_from_elsewhere_are_refused_and_the_work_tree_is_scanned() {
     assert_eq!(thefts(&document), 1);
 }
 
+/// Filters are the pusher's text: however deep, long or many, they neither stop the scan nor hide the version.
+#[test]
+fn hostile_branch_filters_hide_nothing() {
+    let braces = format!("'{}a{}'", "{".repeat(100_000), "}".repeat(100_000));
+    let stars = vec![format!("'{}'", "**a".repeat(300)); 200].join(", ");
+    for filter in [braces, stars] {
+        let repository = Repository::new();
+        let text = STEAL.replace("[push]", &format!("{{push: {{branches: ['main', {filter}]}}}}"));
+        repository.write(".github/workflows/z.yml", &text);
+        repository.commit("x");
+        let document = scanned(repository.path());
+        assert_eq!(kinds(&document), [""; 0]);
+        assert_eq!(thefts(&document), 1);
+        assert!(document.findings[0].exposures[0].reachable);
+    }
+}
+
 #[test]
 fn a_linked_git_folder_and_linked_objects_are_refused() {
     let repository = with_theft();
