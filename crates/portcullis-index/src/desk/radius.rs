@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::authority::Responder;
 use crate::clock::{Instant, SECOND};
 use crate::ids::{AccountId, CaseId, ExposureId, FileId, ProjectId, PublisherId, ReleaseId, TokenId};
+use crate::project::ProjectName;
 use crate::store::examinations::{self, Examination, ExaminationState};
 use crate::store::exposures::{self, Basis, Exposure, Standing, UsedFor};
 use crate::store::files::{self, FileState, ReleaseState};
@@ -656,8 +657,8 @@ impl Search<'_> {
             .flat_map(|exposure| &exposure.used_for)
             .filter(|used| used.registry == "pypi")
             .filter_map(|used| used.package.as_deref())
-            .filter_map(|name| name.parse::<pep508_rs::PackageName>().ok())
-            .map(|name| name.to_string())
+            .filter_map(|name| name.parse::<ProjectName>().ok())
+            .map(|name| name.normalised())
             .collect();
         for name in claims {
             if let Some(project) = projects::by_name(tx, &name).await? {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::TokenId;
+use crate::project::ProjectName;
 
 /// Longest value of a subject, in bytes.
 pub const SUBJECT_LIMIT: usize = 500;
@@ -125,8 +126,9 @@ pub enum SubjectError {
 }
 
 fn project_name(text: &str, kind: &'static str) -> Result<String, SubjectError> {
-    pep508_rs::PackageName::from_str(text.trim())
-        .map(|name| name.to_string())
+    text.trim()
+        .parse::<ProjectName>()
+        .map(|name| name.normalised())
         .map_err(|_| SubjectError::Value { kind, expected: "a project's name, such as requests" })
 }
 
