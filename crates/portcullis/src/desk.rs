@@ -128,7 +128,7 @@ enum CaseCommand {
         /// Ids of actions, as `case contain` lists them
         actions: Vec<String>,
         /// Why; the history keeps it
-        #[arg(long)]
+        #[arg(long, default_value = "no reason was given")]
         reason: String,
     },
     /// Close a case

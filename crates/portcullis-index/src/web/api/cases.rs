@@ -111,7 +111,13 @@ async fn contain(
 struct ReleaseBody {
     #[serde(default)]
     actions: Vec<String>,
+    #[serde(default = "no_reason")]
     reason: String,
+}
+
+/// What the history says where a responder said nothing.
+fn no_reason() -> String {
+    String::from("no reason was given")
 }
 
 async fn release(
