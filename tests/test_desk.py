@@ -35,9 +35,11 @@ def test_containment_is_taken_back_as_a_whole(each_server, forge, issuer, tmp_pa
     case = incident.open_case(server, forge, tmp_path)
     server.admin("publisher", "add", case.project, "github", "owner=example-org", "owner_id=501", "repository=lanternfish",
                  "workflow=release.yml", f"issuer={issuer.url}").ok()
+    job = issuer.job(case.repository)
+    minted = server.clients().exchange(**issuer.runner_environment(job)).ok().stdout.strip()
     incident.contain(server, case)
     assert upload(server, case.token, case.project, "1.1").status_code == 403
-    job = issuer.job(case.repository)
+    assert upload(server, minted, case.project, "1.1").status_code == 403, "a live minted token outlived its publisher"
     paused = server.clients().exchange(**issuer.runner_environment(job)).ended_with(1)
     assert "publisher-paused" in paused
 

@@ -51,7 +51,7 @@ def test_a_stolen_token_from_the_pushed_workflow_to_its_death(each_server, regis
 
     # A thief uses the stolen token, once, from another address.
     assert the_thief_uploads(server, token, "1.1").status_code == 200
-    assert "lanternfish-1.1-py3-none-any.whl" in server.offered("lanternfish")
+    [stolen_release] = [file["url"] for file in server.simple("lanternfish")["files"] if "-1.1-" in file["filename"]]
 
     # The scan finds it in what the force-push left behind.
     document = the_scan_finds_it(server, clone, injected, tmp_path)
@@ -83,6 +83,7 @@ def test_a_stolen_token_from_the_pushed_workflow_to_its_death(each_server, regis
 
     # The file that the thief uploaded is no longer offered; the owner's is.
     assert server.offered("lanternfish") == ["lanternfish-1.0-py3-none-any.whl", "lanternfish-1.0.tar.gz"]
+    assert [server.get(stolen_release + part).status_code for part in ("", ".metadata")] == [403, 403]
     pip, installed = clients.pip_install(PROJECT)
     pip.ok()
     assert clients.imported(installed, "lanternfish") == "1.0 good morning"

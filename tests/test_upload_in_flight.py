@@ -1,9 +1,13 @@
-"""An upload that began before the decision and ends after it is refused: the committing transaction looks again."""
+"""What happens at the same moment: an upload and the decision against it, a body that breaks off, two who want the same.
+
+An upload that began before the decision and ends after it is refused: the committing transaction looks again.
+"""
 
 import base64
 import secrets
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 
 import incident
 import samples
@@ -45,6 +49,10 @@ class SlowUpload:
         self.sent = int(len(self.body) * share)
         self.connection.sendall(self.body[:self.sent])
 
+    def break_off(self):
+        self.connection.close()
+        self.answers.close()
+
     def finish(self) -> tuple[str, str]:
         """Sends the rest; answers the status line and the body."""
         self.connection.sendall(self.body[self.sent:])
@@ -83,3 +91,46 @@ def test_the_same_slow_upload_without_a_decision_is_stored(each_server):
     status, body = upload.finish()
     assert status == "HTTP/1.1 200 OK" and body == ""
     assert server.offered("lanternfish") == [upload.filename]
+
+
+def test_a_body_that_breaks_off_leaves_nothing_and_reserves_no_name(each_server):
+    server = each_server
+    server.account("mara")
+    token = server.token("mara")
+    upload = SlowUpload(server, token, "Lanternfish", "1.0", size=300_000)
+    upload.begin(share=0.5)
+    upload.break_off()
+    name, content = samples.wheel("Lanternfish", "1.0")
+    assert name == upload.filename
+    assert server.upload(token, name, content, samples.upload_form("Lanternfish", "1.0", content)).status_code == 200
+    assert server.offered("lanternfish") == [name]
+    assert server.sql("SELECT COUNT(*) FROM files") == [("1",)]
+
+
+def test_identical_uploads_at_the_same_time_make_one_file(each_server):
+    server = each_server
+    server.account("mara")
+    token = server.token("mara")
+    name, content = samples.wheel("Lanternfish", "1.0", padding=100_000)
+    form = samples.upload_form("Lanternfish", "1.0", content)
+    with ThreadPoolExecutor(6) as people:
+        answers = list(people.map(lambda _: server.upload(token, name, content, form), range(6)))
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses[0] == 200 and set(statuses) <= {200, 400, 409}, [(answer.status_code, answer.reason) for answer in answers]
+    for table in ("projects", "releases", "files"):
+        assert server.sql(f"SELECT COUNT(*) FROM {table}") == [("1",)], table
+    server.alive()
+
+
+def test_one_identity_presented_many_times_at_once_is_exchanged_once(each_server, issuer):
+    server = each_server
+    server.account("mara")
+    server.admin("publisher", "add", "Lanternfish", "github", "owner=example-org", "owner_id=501", "repository=lanternfish",
+                 "workflow=release.yml", f"issuer={issuer.url}", "--pending", "--account", "mara").ok()
+    token = issuer.sign(issuer.claims(issuer.job("example-org/lanternfish"), "portcullis:localhost"))
+    with ThreadPoolExecutor(6) as runners:
+        answers = list(runners.map(lambda _: server.post("/_/oidc/mint-token", json={"token": token}), range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [422] * 5
+    assert {answer.json()["errors"][0]["code"] for answer in answers if answer.status_code == 422} == {"invalid-reuse-token"}
+    for table in ("projects", "used_jti", "tokens"):
+        assert server.sql(f"SELECT COUNT(*) FROM {table}") == [("1",)], table
