@@ -58,6 +58,8 @@ def test_a_forbidden_dependency_is_named(copy, crate, line, sentence):
 
 
 @pytest.mark.parametrize(("path", "code", "sentence"), [
+    (f"{INDEX}/store/reports.rs", 'const Q: &str = "DELETE FROM reports";', "nothing is ever deleted"),
+    (f"{INDEX}/project.rs", "fn now() -> jiff::Timestamp { jiff::Timestamp::now() }", "the time comes from clock.rs"),
     (f"{INDEX}/upload.rs", 'fn f() { sqlx::query("x"); }', "SQL stands only in store/"),
     (f"{INDEX}/web/pages/x.rs", 'const Q: &str = "SELECT 1 FROM tokens";', "SQL stands only in store/"),
     (f"{INDEX}/store/x.rs", "use crate::web::error;", "store never names web"),
