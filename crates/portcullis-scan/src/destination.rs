@@ -102,7 +102,11 @@ pub fn place(delivery: &Delivery) -> Place {
             place
         }
         Channel::Dns => {
-            let mut place = of_address(&delivery.target);
+            let template = delivery.target.template();
+            let mut place = match zone(&template) {
+                Some(zone) => known_host(zone, template),
+                None => of_address(&delivery.target),
+            };
             if place.class == Class::Unknown {
                 place.class = Class::Dns;
             }
@@ -123,6 +127,13 @@ pub fn of_address(target: &Value) -> Place {
         local: false,
         name,
     };
+    if matches!(target.parts.first(), Some(Part::Carried(_)))
+        && !template.contains(['@', '/'])
+        && let Some(zone) = zone(&template)
+    {
+        // A secret as the name of a host below somebody's zone.
+        return known_host(zone, template);
+    }
     match target.parts.first() {
         None => return configured("nothing".to_owned()),
         Some(Part::Run(name)) => {
@@ -152,14 +163,21 @@ pub fn of_address(target: &Value) -> Place {
     let Some(host) = host_of(&template) else { return configured(template.clone()) };
     if host.contains("${") {
         // `${TOKEN}.collector.example`: what follows the last variable is the zone; nothing behind it: configured.
-        let zone = host.rsplit('}').next().unwrap_or("").trim_start_matches(['.', '-']).to_owned();
-        if !zone.contains('.') {
+        let Some(zone) = zone(&host) else {
             let name = host.trim_start_matches("${").split('}').next().unwrap_or("").to_owned();
             return configured(name);
-        }
+        };
         return known_host(zone, template);
     }
     known_host(host, template)
+}
+
+/// The literal end of a host name that begins with something variable: whoever holds it sees every name below it.
+fn zone(template: &str) -> Option<String> {
+    let host = host_of(template)?;
+    let (_, end) = host.rsplit_once('}')?;
+    let zone = end.trim_start_matches(['.', '-']).to_ascii_lowercase();
+    zone.contains('.').then_some(zone)
 }
 
 fn after_scheme(target: &Value) -> bool {

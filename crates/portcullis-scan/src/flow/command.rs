@@ -148,6 +148,25 @@ pub fn run(
     if let Some(output) = tool::run(shell, &call) {
         return output;
     }
+    match base.as_str() {
+        "alias" => {
+            for argument in &arguments {
+                if let Some((alias, _)) = argument.value.prefix().split_once('=') {
+                    shell.aliases.insert(alias.to_owned(), after(&argument.value, alias.len() + 1));
+                }
+            }
+        }
+        "set" => {
+            if let Some(end) = arguments.iter().position(|argument| argument.value.literal() == Some("--")) {
+                shell.positional =
+                    arguments.iter().skip(end + 1).map(|argument| argument.value.clone()).collect();
+            }
+        }
+        "shift" if !shell.positional.is_empty() => {
+            shell.positional.remove(0);
+        }
+        _ => {}
+    }
     if base == "rm" {
         for operand in call.operands() {
             shell.state.remove(&operand.value.template());

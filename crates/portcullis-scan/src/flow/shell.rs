@@ -3,6 +3,7 @@
 //! All branches are taken one after the other, loops once per known item, functions at their calls. That
 //! over-approximates what can happen, never the other way round: an `if` hides nothing.
 
+mod list;
 mod word;
 
 pub use word::decode_ansi_c as decode_escapes;
@@ -50,7 +51,16 @@ pub struct Shell<'t, 'a> {
     /// Names that child processes see.
     pub exported: std::collections::BTreeSet<String>,
     functions: HashMap<String, Function>,
-    positional: Vec<Value>,
+    /// Other names of commands, as `alias` gave them.
+    pub aliases: HashMap<String, Value>,
+    /// Elements of arrays; `variables` has them in one.
+    arrays: HashMap<String, Vec<Value>>,
+    /// Arguments of the script or function.
+    pub positional: Vec<Value>,
+    /// Commands that read what is written to a `>(…)`, by its path.
+    readers: HashMap<String, Function>,
+    /// Where `exec > …` sent the rest of the script's output.
+    output_target: Option<Value>,
     descriptors: HashMap<String, Value>,
     depth: usize,
     parsed: Arc<Parsed>,
@@ -84,7 +94,11 @@ pub fn run(
         variables: environment.clone(),
         exported,
         functions: HashMap::new(),
+        aliases: HashMap::new(),
+        arrays: HashMap::new(),
         positional,
+        readers: HashMap::new(),
+        output_target: None,
         descriptors: HashMap::new(),
         depth: depth + 1,
         parsed: Arc::clone(&parsed),
@@ -162,9 +176,11 @@ impl<'t, 'a> Shell<'t, 'a> {
         let Some(parsed) = parse(self.tracer, script) else { return Value::unknown() };
         let outer = std::mem::replace(&mut self.parsed, Arc::clone(&parsed));
         let outer_positional = std::mem::replace(&mut self.positional, positional);
+        let outer_target = self.output_target.take();
         self.depth += 1;
         let output = self.statement(parsed.tree.root_node());
         self.depth -= 1;
+        self.output_target = outer_target;
         self.positional = outer_positional;
         self.parsed = outer;
         output
@@ -175,6 +191,20 @@ impl<'t, 'a> Shell<'t, 'a> {
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
             output.append(self.statement(child));
+        }
+        output
+    }
+
+    /// A whole script, whose output `exec > …` may send elsewhere on the way.
+    fn program(&mut self, node: Node<'_>) -> Value {
+        let mut output = Value::empty();
+        let mut cursor = node.walk();
+        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+            let printed = self.statement(child);
+            match self.output_target.clone() {
+                Some(target) => self.write_to(&target, printed, true, self.bytes(child)),
+                None => output.append(printed),
+            }
         }
         output
     }
@@ -196,6 +226,7 @@ impl<'t, 'a> Shell<'t, 'a> {
 
     fn statement_within(&mut self, node: Node<'_>) -> Value {
         match node.kind() {
+            "program" => self.program(node),
             "command" => self.command(node),
             "pipeline" => {
                 let mut cursor = node.walk();
@@ -300,6 +331,10 @@ impl<'t, 'a> Shell<'t, 'a> {
             self.descriptors.insert(descriptor.clone(), target.clone());
         }
         if let Some(target) = plan.stdout {
+            if body.is_some_and(|body| self.parsed.script.slice(body.byte_range()).trim() == "exec") {
+                self.output_target = Some(target);
+                return output;
+            }
             let bytes = self.bytes(node);
             self.write_to(&target, output, plan.append, bytes);
             output = Value::empty();
@@ -424,6 +459,11 @@ impl<'t, 'a> Shell<'t, 'a> {
             );
             return;
         }
+        if let Some(reader) = self.readers.remove(&path) {
+            self.feed(&reader, content, bytes);
+            self.readers.insert(path, reader);
+            return;
+        }
         let hop = self.hop(HopKind::Carry, &format!("written to {}", shown(&path)), bytes);
         self.state.write(&path, content.hop(&hop), append);
     }
@@ -472,18 +512,39 @@ impl<'t, 'a> Shell<'t, 'a> {
     }
 
     fn assign(&mut self, node: Node<'_>) -> Option<String> {
+        self.assign_with(node, &[])
+    }
+
+    /// An assignment; the grammar sees the end of some values as words of their own.
+    fn assign_with(&mut self, node: Node<'_>, rest: &[Node<'_>]) -> Option<String> {
         let name_node = node.child_by_field_name("name")?;
         let text = self.parsed.script.slice(name_node.byte_range()).to_owned();
-        let name = text.split('[').next().unwrap_or("").to_owned();
-        let value = match node.child_by_field_name("value") {
-            Some(value) => self.word(value),
-            None => Value::empty(),
+        let (name, index) = match text.split_once('[') {
+            Some((name, index)) => (name.to_owned(), Some(index.trim_end_matches(']').to_owned())),
+            None => (text, None),
         };
         let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(&name)), self.bytes(node));
-        let value = value.hop(&hop);
-        let adds = self.parsed.script.slice(name_node.end_byte()..node.end_byte()).starts_with("+=")
-            || text.contains('[');
-        self.set(&name, value, adds);
+        let adds = self.parsed.script.slice(name_node.end_byte()..node.end_byte()).starts_with("+=");
+        let value_node = node.child_by_field_name("value");
+        let value = match value_node {
+            Some(array) if array.kind() == "array" && index.is_none() => {
+                let items = self.array(array).into_iter().map(|item| item.hop(&hop)).collect();
+                self.set_array(&name, items, adds)
+            }
+            Some(value) => {
+                let nodes: Vec<Node<'_>> = std::iter::once(value).chain(rest.iter().copied()).collect();
+                self.joined(&nodes).hop(&hop)
+            }
+            None => Value::empty(),
+        };
+        match &index {
+            Some(index) => self.set_element(&name, index, value.clone()),
+            None if value_node.is_none_or(|value| value.kind() != "array") => {
+                self.arrays.remove(&name);
+            }
+            None => {}
+        }
+        self.set(&name, value, adds || index.is_some());
         Some(name)
     }
 
@@ -583,7 +644,9 @@ impl<'t, 'a> Shell<'t, 'a> {
         let mut arguments = Vec::new();
         let mut assigned = Vec::new();
         let mut plan = Redirects::default();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for words in touching(node.named_children(&mut cursor).collect()) {
+            let Some((child, rest)) = words.split_first() else { continue };
+            let child = *child;
             match child.kind() {
                 "variable_assignment" => {
                     let before = child.child_by_field_name("name").map(|name| {
@@ -592,8 +655,14 @@ impl<'t, 'a> Shell<'t, 'a> {
                         let was = self.exported.contains(&name);
                         (name, old, was)
                     });
-                    self.assign(child);
+                    self.assign_with(child, rest);
                     assigned.extend(before);
+                }
+                _ if !rest.is_empty() => {
+                    let value = self.joined(&words);
+                    let end = words.last().map_or(child.end_byte(), |last| last.end_byte());
+                    let bytes = self.parsed.script.bytes(child.start_byte()..end);
+                    arguments.push(Argument { value, bytes });
                 }
                 "command_name" => {
                     let Some(word) = child.named_child(0) else { continue };
@@ -603,11 +672,15 @@ impl<'t, 'a> Shell<'t, 'a> {
                 _ => self.push_argument(child, &mut arguments),
             }
         }
-        for (name, _, _) in &assigned {
-            self.exported.insert(name.clone());
+        if !arguments.is_empty() {
+            self.exported.extend(assigned.iter().map(|(name, _, _)| name.clone()));
         }
         let outer = plan.stdin.take().map(|input| std::mem::replace(&mut self.stdin, input));
         let bytes = self.bytes(node);
+        if arguments.is_empty() {
+            // No command after all: the assignments stay.
+            assigned.clear();
+        }
         let mut output = self.invoke(arguments, bytes);
         if let Some(outer) = outer {
             self.stdin = outer;
@@ -630,8 +703,12 @@ impl<'t, 'a> Shell<'t, 'a> {
     }
 
     fn push_argument(&mut self, node: Node<'_>, arguments: &mut Vec<Argument>) {
-        let value = self.word(node);
         let bytes = self.bytes(node);
+        if let Some(elements) = self.elements(node) {
+            arguments.extend(elements.into_iter().map(|value| Argument { value, bytes }));
+            return;
+        }
+        let value = self.word(node);
         let splits = matches!(node.kind(), "simple_expansion" | "expansion" | "command_substitution");
         match value.literal() {
             // An unquoted expansion is split into words; an empty one is no word at all.
@@ -650,6 +727,9 @@ impl<'t, 'a> Shell<'t, 'a> {
     pub fn invoke(&mut self, mut arguments: Vec<Argument>, bytes: Bytes) -> Value {
         if arguments.is_empty() || !self.tracer.spend() {
             return Value::empty();
+        }
+        if let Some(output) = self.expand_alias(&arguments, bytes) {
+            return output;
         }
         let first = arguments.remove(0);
         let name = first.value.template();
@@ -694,6 +774,26 @@ impl<'t, 'a> Shell<'t, 'a> {
     pub fn depth(&self) -> usize {
         self.depth
     }
+}
+
+/// Words that stand without a space between them are one: the grammar takes `@<(…)` and `$A.$B.c` apart.
+fn touching(nodes: Vec<Node<'_>>) -> Vec<Vec<Node<'_>>> {
+    let mut groups: Vec<Vec<Node<'_>>> = Vec::new();
+    let is_redirect = |node: &Node<'_>| node.kind().ends_with("_redirect");
+    for node in nodes {
+        match groups.last_mut() {
+            Some(group)
+                if !is_redirect(&node)
+                    && group
+                        .last()
+                        .is_some_and(|last| !is_redirect(last) && last.end_byte() == node.start_byte()) =>
+            {
+                group.push(node);
+            }
+            _ => groups.push(vec![node]),
+        }
+    }
+    groups
 }
 
 #[derive(Default)]

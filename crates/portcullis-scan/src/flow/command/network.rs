@@ -107,16 +107,28 @@ fn socat(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     Value::unknown()
 }
 
+/// A question to a name server: it reaches whoever holds the zone, or the server that is named.
 fn name_query(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut content = Value::empty();
-    let mut target = None;
-    for operand in call.operands() {
-        if operand.value.carries() {
-            content.append(operand.value.clone());
-            target = Some(operand.value.clone());
+    let mut asked = None;
+    let mut server = None;
+    let operands = call.operands();
+    for operand in &operands {
+        let value = &operand.value;
+        if value.prefix().starts_with('@') {
+            server = Some(super::after(value, 1));
+        } else if value.carries() {
+            content.append(value.clone());
+            asked = Some(value.clone());
+        } else if asked.is_some() && matches!(call.name, "nslookup" | "host") {
+            server = Some(value.clone());
         }
     }
-    if let Some(target) = target {
+    if let Some(asked) = asked {
+        // Below a zone that is written out, the zone's owner gets it, whoever is asked first.
+        let in_zone =
+            matches!(asked.parts.last(), Some(Part::Text(end)) if end.trim_matches('.').contains('.'));
+        let target = server.filter(|_| !in_zone).unwrap_or(asked);
         let file = shell.file();
         shell.tracer.deliver(content, Channel::Dns, Role::Address, target, call.name, file, call.bytes);
     }

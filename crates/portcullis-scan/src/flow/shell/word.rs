@@ -35,17 +35,14 @@ impl Shell<'_, '_> {
                 self.parsed.script.value(inner, decode_ansi_c)
             }
             "concatenation" => {
-                let mut value = Value::empty();
                 let mut cursor = node.walk();
-                for child in node.children(&mut cursor).collect::<Vec<_>>() {
-                    value.append(self.word(child));
-                }
-                value
+                let children = node.children(&mut cursor).collect::<Vec<_>>();
+                self.joined(&children)
             }
             "command_name" => node.named_child(0).map_or_else(Value::empty, |word| self.word(word)),
             "simple_expansion" => {
                 let text = self.parsed.script.slice(node.byte_range()).to_owned();
-                self.variable(text.trim_start_matches('$'))
+                self.variable(text.trim_start().trim_start_matches('$'))
             }
             "expansion" => self.expansion(node),
             "command_substitution" => {
@@ -54,9 +51,12 @@ impl Shell<'_, '_> {
             }
             "process_substitution" => {
                 let writes = self.parsed.script.slice(node.byte_range()).starts_with('>');
-                let name = format!("/dev/fd/{}", node.start_byte());
-                if !writes {
+                let name = format!("/dev/fd/{}", self.bytes(node).start);
+                if writes {
+                    self.note_reader(&name, node);
+                } else {
                     let output = self.captured(node);
+                    self.state.remove(&name);
                     self.state.write(&name, output, false);
                 }
                 Value::text(name)
@@ -97,15 +97,15 @@ impl Shell<'_, '_> {
         if node.named_child_count() > 0 {
             return self.with_expansions(node, unescape_bare);
         }
-        let value = self.parsed.script.value(node.byte_range(), unescape_bare);
-        match value.literal() {
-            // A tilde is the home directory, which every path in this crate writes as `~`.
-            Some(text) if text.starts_with('~') => Value::text(text),
-            _ => value,
-        }
+        self.literal(node.byte_range())
     }
 
-    fn captured(&mut self, node: Node<'_>) -> Value {
+    /// Text outside quotes.
+    pub(super) fn literal(&self, range: std::ops::Range<usize>) -> Value {
+        self.parsed.script.value(range, unescape_bare)
+    }
+
+    pub(super) fn captured(&mut self, node: Node<'_>) -> Value {
         // `$(< file)` has a redirect and no statement.
         if let Some(redirect) = node.child_by_field_name("redirect")
             && let Some(destination) = redirect.child_by_field_name("destination")
@@ -136,7 +136,10 @@ impl Shell<'_, '_> {
             .filter(|child| !matches!(child.kind(), "string_content" | "heredoc_content"))
             .collect::<Vec<_>>();
         for child in children {
-            value.append(self.parsed.script.value(at..child.start_byte().max(at), unescape));
+            // The grammar counts space before an expansion as a part of it: `"$A $B"`.
+            let text = self.parsed.script.slice(child.byte_range());
+            let start = child.start_byte() + (text.len() - text.trim_start().len());
+            value.append(self.parsed.script.value(at..start.max(at), unescape));
             value.append(self.word(child));
             at = child.end_byte().max(at);
         }
@@ -182,7 +185,7 @@ impl Shell<'_, '_> {
 
     /// `${…}` in its many forms.
     fn expansion(&mut self, node: Node<'_>) -> Value {
-        let text = self.parsed.script.slice(node.byte_range()).to_owned();
+        let text = self.parsed.script.slice(node.byte_range()).trim_start().to_owned();
         let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or("").to_owned();
         let bytes = self.bytes(node);
         if inner.starts_with('#') && inner.len() > 1 {
@@ -199,9 +202,12 @@ impl Shell<'_, '_> {
             })
             .map_or(body.len(), |(at, _)| at);
         let (name, rest) = body.split_at_checked(length).unwrap_or((body, ""));
-        let rest =
-            rest.strip_prefix('[').and_then(|index| index.split_once(']')).map_or(rest, |(_, rest)| rest);
-        let mut value = self.variable(name);
+        let (index, rest) = match rest.strip_prefix('[').and_then(|index| index.split_once(']')) {
+            Some((index, rest)) => (Some(index), rest),
+            None => (None, rest),
+        };
+        let element = index.and_then(|index| self.element(name, index));
+        let mut value = element.unwrap_or_else(|| self.variable(name));
         if indirect {
             value = match value.literal() {
                 Some(target) if !rest.starts_with(['*', '@']) => {
