@@ -226,6 +226,12 @@ impl<'a> Tracer<'a> {
         self.budget > 0
     }
 
+    /// Takes work in proportion to the size of a value that was built: a variable that doubles itself in a loop costs
+    /// what it copies.
+    pub fn charge(&mut self, value: &Value) {
+        self.budget = self.budget.saturating_sub((value.size() / 256) as u32);
+    }
+
     /// A secret that enters here.
     pub fn enter(&self, source: Source, what: &str, file: usize, bytes: Bytes) -> Value {
         let hop = Hop { kind: HopKind::Source, what: RepositoryText::new(what), file, bytes };

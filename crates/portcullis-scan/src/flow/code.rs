@@ -183,7 +183,9 @@ impl Program<'_, '_, '_> {
         } else if self.language == Language::PowerShell {
             self.eval_powershell(node)
         } else {
-            self.eval_within(node)
+            let value = self.eval_within(node);
+            self.tracer.charge(&value);
+            value
         };
         self.depth -= 1;
         value

@@ -12,7 +12,7 @@ use crate::text::RepositoryText;
 /// Most parts of one value; beyond it the rest is [`Part::Unknown`], secrets excepted.
 pub const PARTS_MAX: usize = 2_000;
 /// Most bytes of literal text in one value. A longer one is cut: it is data, not a command or an address.
-pub const TEXT_MAX: usize = 512 * 1024;
+pub const TEXT_MAX: usize = 256 * 1024;
 
 /// Where something that must stay inside comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -243,6 +243,11 @@ impl Value {
             Some(Part::Text(text)) => text,
             _ => "",
         }
+    }
+
+    /// Its size: bytes of text, and something for each part.
+    pub fn size(&self) -> usize {
+        self.parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 64 }).sum()
     }
 
     /// Whether nothing is in it.

@@ -15,7 +15,9 @@ impl Shell<'_, '_> {
         } else if !self.tracer.spend() {
             Value::unknown()
         } else {
-            self.word_within(node)
+            let value = self.word_within(node);
+            self.tracer.charge(&value);
+            value
         };
         self.depth -= 1;
         value
