@@ -313,6 +313,15 @@ impl Program<'_, '_, '_> {
                 value.push_text(" ");
                 value
             }
+            "list" | "array" | "tuple" => {
+                let mut value = Value::empty();
+                let mut cursor = node.walk();
+                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+                    value.append(self.eval(child));
+                    value.push_text(" ");
+                }
+                value
+            }
             "conditional_expression" | "ternary_expression" | "boolean_operator" => {
                 let mut value = Value::empty();
                 self.eval_all(node, &mut value);

@@ -288,6 +288,12 @@ pub fn run_in(
     }
     // Whatever `BASH_ENV` names runs before every script.
     let (file, bytes) = (script.file, script.bytes(0..script.text.len()));
+    let startup = environment.get("BASH_ENV").map(Value::template).and_then(|path| state.read(&path));
+    if let Some(code) = startup.filter(|_| language(interpreter) == Some(Language::Shell)) {
+        let script = Script::from_value(code, file, bytes);
+        let output = shell::run(tracer, state, &environment, script, Vec::new(), depth);
+        tracer.log(&output, file, bytes);
+    }
     let output = match language(interpreter).unwrap_or(Language::Shell) {
         Language::Shell => shell::run(tracer, state, &environment, script, Vec::new(), depth),
         language => crate::flow::code::run(tracer, state, &environment, language, &script, depth),
@@ -307,6 +313,14 @@ fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Option<Value>
             return Some(run_path(shell, Some(Language::Shell), &path.value, Vec::new(), call.bytes));
         }
         "xargs" | "parallel" => return Some(xargs(shell, call)),
+        "trap" => {
+            let code =
+                call.operands().first().map(|operand| operand.value.clone()).filter(|code| !code.is_empty());
+            return Some(code.map_or_else(Value::empty, |code| {
+                run_text(shell, Language::Shell, code, Vec::new(), call.bytes)
+            }));
+        }
+        "find" | "fd" => return Some(find_and_run(shell, call)),
         "npx" | "make" | "npm" | "yarn" | "pnpm"
             if !matches!(call.texts().first().map(String::as_str), Some("publish" | "config")) =>
         {
@@ -495,6 +509,32 @@ fn run_path(
             Value::unknown()
         }
     }
+}
+
+/// `find … -exec COMMAND {} ;`: the command runs for what the names match.
+fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let texts = call.texts();
+    let name = call.option(&["-name", "-iname", "-path", "-wholename"]);
+    let path = name
+        .or_else(|| call.operands().first().map(|operand| operand.value.clone()))
+        .unwrap_or_else(|| Value::text("."));
+    let mut output = path.clone();
+    for (at, text) in texts.iter().enumerate() {
+        if !matches!(text.as_str(), "-exec" | "-execdir" | "-ok" | "-x") {
+            continue;
+        }
+        let words = call.arguments.get(at + 1..).unwrap_or(&[]);
+        let end = words
+            .iter()
+            .position(|word| matches!(word.value.template().as_str(), ";" | "+"))
+            .unwrap_or(words.len());
+        let mut words = words.get(..end).unwrap_or(&[]).to_vec();
+        for word in &mut words {
+            word.value = replace(&word.value, "{}", &path);
+        }
+        output = shell.invoke(words, call.bytes);
+    }
+    output
 }
 
 /// `xargs COMMAND …`: the input becomes arguments, at the place that `-I` names or at the end.

@@ -641,7 +641,7 @@ impl<'t, 'a> Shell<'t, 'a> {
 
     fn command(&mut self, node: Node<'_>) -> Value {
         let mut cursor = node.walk();
-        let mut arguments = Vec::new();
+        let mut arguments: Vec<Argument> = Vec::new();
         let mut assigned = Vec::new();
         let mut plan = Redirects::default();
         for words in touching(node.named_children(&mut cursor).collect()) {

@@ -113,6 +113,18 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let job_token = carried.iter().any(|one| one.source == Source::JobToken);
     let login_host = (!payload).then_some(host);
     let to_chat = place.class == Class::Chat && payload;
+    let shipped = group
+        .iter()
+        .filter_map(|at| evidence.delivery(*at))
+        .all(|(delivery, _)| SHIPPING.contains(&delivery.client.as_str()));
+    if shipped
+        && !signals.contains(&Signal::SinglePurpose)
+        && !names.iter().any(|name| opens_publishing(name))
+    {
+        // Settings for the owner's own server, by a login that the server itself must have given.
+        signals.remove(&Signal::LabelledSecrets);
+        return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
     if unrelated(&names, None, login_host)
         || several_purposes(&names)
         || (job_token && !names.is_empty())
@@ -121,6 +133,15 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::UnrelatedSecrets);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
+}
+
+/// Clients that log in to a machine before they send.
+const SHIPPING: &[&str] = &["ssh", "scp", "sftp", "rsync", "lftp", "ftp", "mosh"];
+
+/// Whether a secret opens something that no server needs for running: a package registry, a forge.
+fn opens_publishing(name: &str) -> bool {
+    crate::services::of_secret(name)
+        .is_some_and(|service| service.publishes && service.name != "docker-hub" || service.name == "github")
 }
 
 /// A chat host whose address holds the credential of the chat itself, and whose message holds no more than the name of

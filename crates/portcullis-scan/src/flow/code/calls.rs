@@ -119,6 +119,15 @@ impl Program<'_, '_, '_> {
             None => Value::empty(),
         };
         let arguments = self.arguments(node, &receiver_value);
+        // `s.connect((host, port))`: what is sent on `s` later goes there.
+        if name.ends_with(".connect")
+            && let Some(receiver) = receiver.filter(|receiver| receiver.kind() == "identifier")
+        {
+            let variable = self.text(receiver).to_owned();
+            for argument in &arguments {
+                self.variables.entry(variable.clone()).or_default().append(argument.clone());
+            }
+        }
         self.apply(&name, receiver_value, arguments, bytes)
     }
 
@@ -211,6 +220,22 @@ impl Program<'_, '_, '_> {
             all.append(argument.clone());
             all.push_text(" ");
         }
+        let sends = SENDERS.iter().any(|sender| match sender.strip_prefix('.') {
+            Some(method) => last == method && !receiver.is_empty(),
+            None => name == *sender || name.ends_with(&format!(".{sender}")),
+        });
+        // An open connection knows its host; a file that is written to knows none.
+        let connected = receiver.parts.iter().any(|part| match part {
+            Part::Text(text) => {
+                text.contains("://")
+                    || host_in(text).is_some_and(|host| !host.ends_with(".txt") && !host.ends_with(".json"))
+            }
+            Part::Remote(_) => true,
+            _ => false,
+        });
+        if sends && connected && all.carries() && self.send(name, &receiver, &arguments, bytes) {
+            return Value::unknown().followed_by(receiver);
+        }
         if let Some(value) = self.special(name, &last, &receiver, &arguments, &all, bytes) {
             return value;
         }
@@ -225,10 +250,6 @@ impl Program<'_, '_, '_> {
             self.tracer.deliver(all.clone(), Channel::Dns, Role::Address, all, name, file, bytes);
             return Value::unknown();
         }
-        let sends = SENDERS.iter().any(|sender| match sender.strip_prefix('.') {
-            Some(method) => last == method && !receiver.is_empty(),
-            None => name == *sender || name.ends_with(&format!(".{sender}")),
-        });
         if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
             return Value::part(Part::Remote(
                 address(&all).map(|target| target.template()).unwrap_or_default(),

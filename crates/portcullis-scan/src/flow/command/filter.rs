@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::{Call, after};
 use crate::flow::shell::Shell;
-use crate::flow::trace::ObservationKind;
+use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{Encoding, HopKind, Part, Source, Value};
 
 /// Runs a filter; `None` if this isn't one.
@@ -73,11 +73,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             }
         }
         "tr" => translate(shell, call),
-        "sed" | "awk" | "gawk" | "mawk" | "perl"
-            if call.name != "perl" || call.has(&["-pe", "-ne", "-p", "-n"]) =>
-        {
-            edit(shell, call)
-        }
+        "sed" | "awk" | "gawk" | "mawk" | "perl" if call.name != "perl" || edits(call) => edit(shell, call),
         "fold" => {
             let content = input(shell, call);
             encode(shell, call, content, Encoding::Spaced)
@@ -429,6 +425,21 @@ fn openssl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let verb = call.texts().first().cloned().unwrap_or_default();
     match verb.as_str() {
         "base64" => base64(shell, call),
+        "s_client" => {
+            let target = call.option(&["-connect"]).unwrap_or_else(Value::unknown);
+            let file = shell.file();
+            let content = call.stdin.clone();
+            shell.tracer.deliver(
+                content,
+                Channel::Network,
+                Role::Payload,
+                target,
+                "openssl s_client",
+                file,
+                call.bytes,
+            );
+            Value::unknown()
+        }
         "dgst" | "md5" | "sha256" | "rand" | "version" | "x509" | "verify" => Value::unknown(),
         _ if call.texts().iter().any(|text| text == "-d" || text == "-decrypt") => {
             shell.tracer.works();
@@ -576,11 +587,75 @@ fn character_set(text: &str) -> Vec<char> {
     set
 }
 
+/// Whether perl runs its program once for each line.
+fn edits(call: &Call<'_>) -> bool {
+    call.texts().iter().any(|text| ["-p", "-n", "-i", "-lp", "-ln"].iter().any(|flag| text.starts_with(flag)))
+}
+
+/// Commands that an awk program runs: `system("…" ENVIRON["NAME"] …)`.
+fn awk_commands(shell: &mut Shell<'_, '_>, program: &str, bytes: crate::span::Bytes) {
+    for (at, found) in program.match_indices("system(").take(8) {
+        let mut rest = program.get(at + found.len()..).unwrap_or("");
+        let mut code = Value::empty();
+        while let Some(first) = rest.chars().next() {
+            if first == ')' {
+                break;
+            } else if first == '"' {
+                let text = rest.get(1..).unwrap_or("");
+                let end = text.find('"').unwrap_or(text.len());
+                code.push_text(text.get(..end).unwrap_or(""));
+                rest = text.get(end + 1..).unwrap_or("");
+            } else if let Some(inner) = rest.strip_prefix("ENVIRON[") {
+                let (name, after) = inner.split_once(']').unwrap_or((inner, ""));
+                let value = shell.variable(name.trim_matches(['"', '\'', ' ']));
+                code.append(value);
+                rest = after;
+            } else {
+                rest = rest.get(first.len_utf8()..).unwrap_or("");
+            }
+        }
+        if !code.is_empty() && shell.depth() < 60 {
+            shell.run_code(code, bytes, Vec::new());
+        }
+    }
+}
+
+/// `s#^#text#` and `s#$#text#`: text put before or behind each line.
+fn affixes(program: &str) -> Option<(String, String)> {
+    let rest = program.trim().strip_prefix('s')?;
+    let mark = rest.chars().next().filter(|mark| !mark.is_ascii_alphanumeric())?;
+    let mut fields = rest.get(mark.len_utf8()..)?.split(mark);
+    let (pattern, replacement) = (fields.next()?, fields.next()?);
+    match pattern {
+        "^" => Some((replacement.to_owned(), String::new())),
+        "$" => Some((String::new(), replacement.to_owned())),
+        "^.*$" | ".*" | "\\(.*\\)" | "(.*)" => {
+            let whole = replacement.replace("\\1", "&");
+            let (before, after) = whole.split_once('&')?;
+            Some((before.to_owned(), after.to_owned()))
+        }
+        _ => None,
+    }
+}
+
 /// sed, awk: what they print comes from what they read, and a program that takes single characters spaces them out.
 fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut content = input(shell, call);
     let program = call.joined();
     content.append(program.only_carried());
+    if call.name.ends_with("awk") {
+        let text = program.template();
+        awk_commands(shell, &text, call.bytes);
+    }
+    if call.name == "sed"
+        && let Some((before, after)) =
+            call.operands().first().and_then(|operand| affixes(&operand.value.template()))
+    {
+        let mut line = Value::text(before);
+        line.append(content);
+        line.push_text(&after);
+        return line;
+    }
     if program.template().contains("ENVIRON") {
         content.append(shell.dump_environment(call.bytes));
     }

@@ -78,6 +78,10 @@ impl Shell<'_, '_> {
         let text = self.parsed.script.slice(node.byte_range()).trim_start();
         let text =
             text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text).trim_start();
+        // In quotes `*` makes one word of all, `@` one of each (POSIX, XCU 2.5.2).
+        if node.kind() == "string" && (text == "$*" || text == "${*}" || text.ends_with("[*]}")) {
+            return None;
+        }
         let inner = match text.strip_prefix("${") {
             Some(rest) => rest.strip_suffix('}')?,
             None => text.strip_prefix('$')?,
