@@ -167,7 +167,7 @@ fn analyse_within(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Op
 }
 
 /// The linear search that stands in for an analysis: does the text name secrets, and can it send?
-fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
+pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
     let text = String::from_utf8_lossy(bytes);
     let names = names_in(&text);
     let lower = text.to_ascii_lowercase();

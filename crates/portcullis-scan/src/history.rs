@@ -35,6 +35,8 @@ pub struct Commit {
     pub own: bool,
     /// Whether only a known push does, so that it is an observation that it stood here.
     pub pushed: bool,
+    /// When the forge first saw a push that brought it, in seconds since 1970, where that is known.
+    pub first_pushed: Option<i64>,
 }
 
 /// A reference with its commit.
@@ -79,6 +81,8 @@ pub struct History {
 pub struct Extra<'e> {
     /// Commits that are known to have been pushed to this repository.
     pub pushed: &'e [String],
+    /// When the forge saw commits pushed, in seconds since 1970.
+    pub push_times: Option<&'e std::collections::BTreeMap<String, i64>>,
     /// Further commits to look at; that they exist says nothing about whose they are.
     pub heads: &'e [String],
 }
@@ -207,8 +211,30 @@ impl Reader<'_> {
             .filter_map(|id| index.get(&id).copied())
             .collect();
         self.mark(pushed, true);
+        let mut times: Vec<(i64, usize)> = extra
+            .push_times
+            .into_iter()
+            .flatten()
+            .filter_map(|(id, time)| Some((*time, *index.get(&ObjectId::from_hex(id.as_bytes()).ok()?)?)))
+            .collect();
+        times.sort_unstable();
+        for (time, head) in times {
+            self.note_push(head, time);
+        }
         let remote_head = self.objects.symbolic(&format!("{remote}HEAD"));
         self.history.default_branch = remote_head.or_else(|| self.objects.symbolic("HEAD"));
+    }
+
+    /// A push brings its commit and all before it that no earlier push brought.
+    fn note_push(&mut self, head: usize, time: i64) {
+        let mut open = vec![head];
+        while let Some(at) = open.pop() {
+            let Some(commit) = self.history.commits.get_mut(at) else { continue };
+            if commit.first_pushed.is_none() {
+                commit.first_pushed = Some(time);
+                open.extend(commit.parents.iter().copied());
+            }
+        }
     }
 
     /// Marks commits and their ancestors as the repository's own.
@@ -266,6 +292,7 @@ impl Reader<'_> {
                 files,
                 own: false,
                 pushed: false,
+                first_pushed: None,
             });
         }
         let index: HashMap<ObjectId, usize> =

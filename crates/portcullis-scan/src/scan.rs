@@ -24,7 +24,7 @@ use crate::verdict::weigh;
 
 /// Largest file of a repository that a workflow may call and that is read.
 const CALLED_MAX: usize = 1024 * 1024;
-/// How long a destination must have stood for a login there to be an excuse.
+/// How long a login must have been seen to stand for it to be an excuse.
 const ESTABLISHED_SECONDS: i64 = 30 * 24 * 3600;
 /// Stack of the analysing threads: syntax trees are walked by recursion, whose depth is bounded to fit in here.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
@@ -41,6 +41,9 @@ pub struct Options {
     /// Commit ids that are known to have been pushed to the repository itself (a forge's push events): what only they
     /// lead to counts as the repository's own.
     pub pushed_heads: Vec<String>,
+    /// When the forge saw some of them pushed, in seconds since 1970, by commit id. Without such a time nothing counts as
+    /// having stood for long: a commit's own time is the pusher's word.
+    pub push_times: BTreeMap<String, i64>,
     /// Further commit ids to look at (`--commits`); whose they are stays open.
     pub heads: Vec<String>,
     /// Only references that match this pattern (`refs/heads/*`, or a short name).
@@ -60,6 +63,7 @@ impl Default for Options {
             history: true,
             identity: None,
             pushed_heads: Vec::new(),
+            push_times: BTreeMap::new(),
             heads: Vec::new(),
             refs: None,
             since: None,
@@ -215,7 +219,11 @@ impl Scanned<'_> {
         };
         let name = self.name(shown, objects.identity());
         let history = if self.options.history || work_tree.is_none() {
-            let extra = Extra { pushed: &self.options.pushed_heads, heads: &self.options.heads };
+            let extra = Extra {
+                pushed: &self.options.pushed_heads,
+                push_times: Some(&self.options.push_times),
+                heads: &self.options.heads,
+            };
             history::read(&objects, &extra)
         } else {
             History::default()
@@ -638,31 +646,33 @@ impl Joint<'_> {
         changed.len() == 1 && changed.iter().all(|changed| *changed == path)
     }
 
-    /// Whether each secret already was the login to its destination in another workflow, standing for long enough.
+    /// Whether each secret already was the login to its destination in another workflow, standing for long enough
+    /// before. Only pushes that the forge saw count: the time in a commit is the pusher's word, and two forged ones would excuse
+    /// any theft.
     fn is_established(&self, version: &Version, seen: &Seen) -> bool {
+        let first_seen = |version: &Version| {
+            let commits = version.commits.iter().filter_map(|at| self.history.commits.get(*at));
+            commits.filter(|commit| commit.own).filter_map(|commit| commit.first_pushed).min()
+        };
+        let Some(begun) = first_seen(version) else { return false };
         !seen.pairs.is_empty()
             && seen.pairs.iter().all(|(secret, host)| {
                 self.versions.iter().filter(|other| other.path != version.path).any(|other| {
-                    let login = other.analysis.logins.contains(&(host.clone(), secret.clone()));
-                    let own = other
-                        .commits
-                        .iter()
-                        .filter_map(|at| self.history.commits.get(*at))
-                        .filter(|commit| commit.own);
-                    let times: Vec<i64> = own.map(|commit| commit.text.time).collect();
-                    let span = times
-                        .iter()
-                        .max()
-                        .zip(times.iter().min())
-                        .map_or(0, |(last, first)| last.saturating_sub(*first));
-                    login && span >= ESTABLISHED_SECONDS
+                    let stood = first_seen(other).map_or(0, |first| begun.saturating_sub(first));
+                    stood >= ESTABLISHED_SECONDS
+                        && other.analysis.logins.contains(&(host.clone(), secret.clone()))
                 })
             })
     }
 }
 
 /// Most combinations of a workflow's text with the scripts it calls that are analysed.
-const VARIANTS_MAX: usize = 32;
+const VARIANTS_MAX: usize = 2_000;
+/// Most bytes of called files that are searched where combinations are too many.
+const CUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Ids of called files by commit and path.
+type CalledFiles = BTreeMap<(usize, String), Option<ObjectId>>;
 
 /// A workflow's text once for each combination with what it calls, which may change while the text stays.
 fn variants(
@@ -674,33 +684,91 @@ fn variants(
     commits: Vec<usize>,
     identity: Option<&str>,
 ) -> Vec<Version> {
-    let at = |commits: Vec<usize>| {
-        let newest = commits.last().and_then(|at| history.commits.get(*at));
-        let mut version = match newest {
+    let mut files = CalledFiles::new();
+    let mut file_at = |at: usize, path: &str| {
+        let tree = history.commits.get(at)?.text.tree;
+        *files.entry((at, path.to_owned())).or_insert_with(|| objects.file(tree, path))
+    };
+    let mut done: Vec<Version> = Vec::new();
+    // Commits that may differ in what is called, by the newest, with the paths in which they are known to agree: what
+    // one version of a script calls, another may not.
+    let mut open: BTreeMap<Option<usize>, (Vec<usize>, BTreeSet<String>)> =
+        BTreeMap::from([(commits.last().copied(), (commits, BTreeSet::new()))]);
+    while done.len() < VARIANTS_MAX
+        && let Some((newest, (commits, mut agreed))) = open.pop_last()
+    {
+        let mut version = match newest.and_then(|at| history.commits.get(at)) {
             Some(commit) => version(path, bytes, &AtCommit { objects, tree: commit.text.tree }, identity),
             None => version(path, bytes, &NoFiles, identity),
         };
         version.blob = blob.to_string();
-        version.commits = commits;
-        version
-    };
-    let first = at(commits);
-    if first.analysis.called.is_empty() {
-        return vec![first];
+        let fresh: Vec<&String> =
+            version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
+        let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
+        for at in commits {
+            groups.entry(fresh.iter().map(|path| file_at(at, path)).collect()).or_default().push(at);
+        }
+        agreed.extend(fresh.into_iter().cloned());
+        for group in groups.into_values() {
+            if group.last().copied() == newest {
+                version.commits = group;
+            } else {
+                open.insert(group.last().copied(), (group, agreed.clone()));
+            }
+        }
+        done.push(version);
     }
-    let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
-    for commit in &first.commits {
-        let Some(tree) = history.commits.get(*commit).map(|commit| commit.text.tree) else { continue };
-        let called = first.analysis.called.iter().map(|path| objects.file(tree, path)).collect();
-        groups.entry(called).or_default().push(*commit);
+    if !open.is_empty() {
+        let rest: Vec<(usize, BTreeSet<String>)> = open
+            .into_values()
+            .flat_map(|(commits, called)| commits.into_iter().map(move |at| (at, called.clone())))
+            .collect();
+        let triggers = done.first().map(|version| version.analysis.triggers.clone()).unwrap_or_default();
+        let mut cut = cut_variants(objects, path, bytes, &rest, &mut file_at);
+        cut.blob = blob.to_string();
+        cut.analysis.triggers = triggers;
+        done.push(cut);
     }
-    if groups.len() <= 1 {
-        return vec![first];
+    done
+}
+
+/// Combinations that are too many to be analysed, as one version that is searched coarsely.
+fn cut_variants(
+    objects: &Objects,
+    path: &str,
+    bytes: &[u8],
+    rest: &[(usize, BTreeSet<String>)],
+    file_at: &mut dyn FnMut(usize, &str) -> Option<ObjectId>,
+) -> Version {
+    let mut called: BTreeSet<ObjectId> = BTreeSet::new();
+    for (at, paths) in rest {
+        called.extend(paths.iter().filter_map(|path| file_at(*at, path)));
     }
-    let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
-    groups.sort_by_key(|commits| std::cmp::Reverse(commits.last().copied()));
-    groups.truncate(VARIANTS_MAX);
-    groups.into_iter().map(at).collect()
+    let mut text = bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes).to_vec();
+    for id in called {
+        if let Ok(content) = objects.blob(id)
+            && text.len() + content.len() <= CUT_BYTES_MAX
+        {
+            text.push(b'\n');
+            text.extend(content);
+        }
+    }
+    let what = format!(
+        "more than {VARIANTS_MAX} combinations with the files that it calls; those of the {} oldest commits were only \
+         searched for secrets and network clients",
+        rest.len()
+    );
+    let mut commits: Vec<usize> = rest.iter().map(|(at, _)| *at).collect();
+    commits.sort_unstable();
+    Version {
+        path: path.to_owned(),
+        blob: String::new(),
+        commits,
+        text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
+            .into_owned(),
+        analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
+        packages: Vec::new(),
+    }
 }
 
 fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Version {

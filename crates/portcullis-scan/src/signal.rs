@@ -84,7 +84,7 @@ signals! {
     Masquerade = "masquerade", Weak, "The workflow's name or path says security, check or cache, and it sends secrets.";
     SingleFileCommit = "single-file-commit", Weak, "The commit that brought it changed nothing else.";
     HarvestedNames = "harvested-names", Greed, "The names of the secrets are those that other workflows of the repository use for different things.";
-    AuthenticatesElsewhere = "established-destination", Excuse, "Another version of the repository's workflows, standing for 30 days or more, authenticates to this host with the same credential.";
+    AuthenticatesElsewhere = "established-destination", Excuse, "Another workflow of the repository already authenticated to this host with the same credential 30 days or more before; by the times at which the forge saw the pushes, not by those that commits claim.";
     ConfiguredDestination = "configured-destination", Excuse, "The destination is a secret or variable of the repository: its owner chose it.";
     BelongsThere = "belongs-there", Excuse, "The place is the service that the secret opens.";
     ConsumedThere = "consumed-there", Excuse, "The service takes the value as a setting of the owner's own: `gh secret set`.";

