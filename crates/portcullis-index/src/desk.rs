@@ -14,6 +14,7 @@ pub mod containment;
 pub mod evidence;
 pub mod examination;
 pub mod forge;
+pub(crate) mod pasted;
 pub mod plan;
 pub mod radius;
 pub mod report;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::pasted::without_tokens;
 use super::plan::{self, Plan, PlanState, PlannedAction};
 use super::{DeskError, Result, case};
 use crate::app::App;
@@ -357,7 +358,8 @@ pub async fn release(
     chosen: &[String],
     reason: &str,
 ) -> Result<Released> {
-    let reason = reason.trim();
+    let reason = without_tokens(reason.trim());
+    let reason = reason.as_str();
     if reason.is_empty() {
         return Err(DeskError::Invalid(String::from(
             "taking containment back needs a reason, which the history keeps",

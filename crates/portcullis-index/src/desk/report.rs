@@ -1,8 +1,12 @@
 //! Reports: durable before they are answered, and pointers only.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::pasted::{document_without_tokens, without_tokens};
 use super::scan_document::{DOCUMENT_LIMIT, ScanDocument, ScanDocumentError};
 use super::subject::{RepositoryName, Subject};
 use super::{DeskError, Result, clock, examination};
@@ -11,8 +15,9 @@ use crate::authority::Responder;
 use crate::history::{Actor, Event, Origin, keep_personal, record};
 use crate::ids::ReportId;
 use crate::store::accounts::Account;
+use crate::store::cases::{self, CaseState};
 use crate::store::reports::{self, Lane, Level, Report, ReportKind, ReportState};
-use crate::store::{Tx, cases, examinations};
+use crate::store::{Tx, examinations};
 
 /// Longest text of a report, in bytes.
 pub const TEXT_LIMIT: usize = 100_000;
@@ -88,6 +93,8 @@ pub async fn submit(
         return Err(DeskError::TooLarge { what: "the text", limit: TEXT_LIMIT });
     }
     let document = submission.scan.as_deref().map(read_document).transpose()?;
+    let scan = submission.scan.as_deref().map(one_spelling).transpose()?;
+    let sent = digest_of(&submission.text, scan.as_ref());
     let now = app.now();
     let report = Report {
         id: ReportId::new(),
@@ -95,7 +102,7 @@ pub async fn submit(
         subject_type: subject.kind().to_owned(),
         subject: subject.value(),
         text: without_tokens(&submission.text),
-        scan_document: submission.scan,
+        scan_document: scan.map(|scan| document_without_tokens(scan).to_string()),
         reporter: reporter.actor().label(),
         account_id: match reporter {
             Reporter::Account(account) => Some(account.id),
@@ -127,7 +134,7 @@ pub async fn submit(
     app.committed();
     Ok(Accepted {
         id: report.id,
-        receipt: receipt(app, &report),
+        receipt: receipt(app, &report, &sent),
         status_url: app.url(&format!("/reports/{}", report.id)),
     })
 }
@@ -147,8 +154,10 @@ fn repositories(subject: &Subject, document: Option<&ScanDocument>) -> Vec<Repos
     if let Subject::Repository(name) = subject
         && !names.contains(name)
     {
-        names.insert(0, name.clone());
+        names.push(name.clone());
     }
+    // Everybody takes the cases of several repositories in this order.
+    names.sort();
     names
 }
 
@@ -161,7 +170,12 @@ async fn queue_examination(
     document: Option<&ScanDocument>,
 ) -> Result<()> {
     let now = app.now();
-    let case = cases::unclosed_of_repository(tx, &repository.to_string()).await?.map(|case| case.id);
+    let case = match cases::unclosed_of_repository(tx, &repository.to_string()).await? {
+        // It may be closed at this moment.
+        Some(case) => cases::by_id_locked(tx, case.id).await?.filter(|case| case.state != CaseState::Closed),
+        None => None,
+    };
+    let case = case.map(|case| case.id);
     if let Some(case) = case {
         reports::set_case(tx, report.id, case).await?;
         let mut event = Event::new("desk:report:joined", Actor::System { part: String::from("desk") });
@@ -179,33 +193,38 @@ async fn queue_examination(
     Ok(())
 }
 
-/// People paste secrets. A token's text is cut to its prefix before it is stored anywhere.
-fn without_tokens(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("pypi-") {
-        out.push_str(before);
-        let secret: usize =
-            after.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(byte)).count();
-        out.push_str("pypi-");
-        if secret >= 40 {
-            out.push_str("[token removed]");
-            rest = after.get(secret..).unwrap_or_default();
-        } else {
-            rest = after;
+/// A document with the members of every object in the order of their names: its sender can write the same.
+fn one_spelling(text: &str) -> Result<Value> {
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let members: BTreeMap<String, Value> = members.into_iter().collect();
+                Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+            }
+            Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+            other => other,
         }
     }
-    out.push_str(rest);
-    out
+    serde_json::from_str(text).map(sorted).map_err(|error| DeskError::Invalid(error.to_string()))
 }
 
-fn receipt(app: &App, report: &Report) -> Receipt {
+/// SHA-256 over the text, a zero byte, and the scan document in its one spelling, hex.
+fn digest_of(text: &str, scan: Option<&Value>) -> String {
     let mut content = Sha256::new();
-    content.update(report.text.as_bytes());
+    content.update(text.as_bytes());
     content.update([0]);
-    content.update(report.scan_document.as_deref().unwrap_or_default().as_bytes());
+    content.update(scan.map(Value::to_string).unwrap_or_default().as_bytes());
+    hex::encode(content.finalize())
+}
+
+/// `sent` is the digest of what the sender sent; what was kept may be less, and its digest says so.
+fn receipt(app: &App, report: &Report, sent: &str) -> Receipt {
+    let mut kept = Sha256::new();
+    kept.update(report.text.as_bytes());
+    kept.update([0]);
+    kept.update(report.scan_document.as_deref().unwrap_or_default().as_bytes());
     let document = format!(
-        "portcullis.receipt/1\nserver: {}\nreport: {}\nreceived: {}\nkind: {}\nsubject: {}:{}\nlook by: {}\ncontent: sha256:{}\n",
+        "portcullis.receipt/1\nserver: {}\nreport: {}\nreceived: {}\nkind: {}\nsubject: {}:{}\nlook by: {}\ncontent: sha256:{}\nkept: sha256:{}\n",
         app.base_url.as_str().trim_end_matches('/'),
         report.id,
         report.received_at.rfc3339(),
@@ -213,7 +232,8 @@ fn receipt(app: &App, report: &Report) -> Receipt {
         report.subject_type,
         report.subject,
         report.due_at.rfc3339(),
-        hex::encode(content.finalize()),
+        sent,
+        hex::encode(kept.finalize()),
     );
     Receipt {
         signature: app.receipt_signer.sign(document.as_bytes()),
@@ -273,7 +293,8 @@ pub async fn list(app: &App, _by: &Responder) -> Result<Vec<Report>> {
 /// # Errors
 /// [`DeskError::Conflict`] where it belongs to a case, or without a reason.
 pub async fn dismiss(app: &App, by: &Responder, id: ReportId, reason: &str) -> Result<()> {
-    if reason.trim().is_empty() {
+    let reason = without_tokens(reason.trim());
+    if reason.is_empty() {
         return Err(DeskError::Invalid(String::from("dismissing a report needs a reason")));
     }
     let now = app.now();
@@ -286,26 +307,11 @@ pub async fn dismiss(app: &App, by: &Responder, id: ReportId, reason: &str) -> R
         )));
     }
     reports::set_seen(&mut tx, id, &by.account().name, now).await?;
-    reports::dismiss(&mut tx, id, reason.trim(), now).await?;
+    reports::dismiss(&mut tx, id, &reason, now).await?;
     let mut event = Event::new("desk:report:dismissed", by.actor());
-    event.details = serde_json::json!({"report": id, "reason": reason.trim()});
+    event.details = serde_json::json!({"report": id, "reason": reason});
     record(&mut tx, now, event).await?;
     tx.commit().await?;
     app.committed();
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_tokens;
-
-    #[test]
-    fn a_pasted_token_is_not_kept() {
-        let token = format!("pypi-{}", "A".repeat(60));
-        assert_eq!(
-            without_tokens(&format!("see {token}, and pypi-publish")),
-            "see pypi-[token removed], and pypi-publish"
-        );
-        assert_eq!(without_tokens("nothing here"), "nothing here");
-    }
 }

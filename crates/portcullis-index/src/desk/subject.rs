@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::pasted;
 use crate::ids::TokenId;
-use crate::project::ProjectName;
 
 /// Longest value of a subject, in bytes.
 pub const SUBJECT_LIMIT: usize = 500;
@@ -126,9 +126,8 @@ pub enum SubjectError {
 }
 
 fn project_name(text: &str, kind: &'static str) -> Result<String, SubjectError> {
-    text.trim()
-        .parse::<ProjectName>()
-        .map(|name| name.normalised())
+    pep508_rs::PackageName::from_str(text.trim())
+        .map(|name| name.to_string())
         .map_err(|_| SubjectError::Value { kind, expected: "a project's name, such as requests" })
 }
 
@@ -147,9 +146,12 @@ impl Subject {
     /// Where the type is unknown or the value has not its form.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         let (kind, value) = text.trim().split_once(':').ok_or(SubjectError::Type)?;
-        if value.trim_start().starts_with("pypi-") && kind != "project" {
+        if value.trim_start().starts_with("pypi-") && !matches!(kind, "project" | "release") {
             return Err(SubjectError::Secret);
         }
+        // A project may be called like a token; nothing else is kept with one in it.
+        let cut = pasted::without_tokens(value);
+        let value = if kind == "project" { value } else { cut.as_str() };
         match kind {
             "project" => project_name(value, "project").map(Self::Project),
             "release" => {
@@ -266,5 +268,14 @@ mod tests {
         let error = Subject::parse("token:pypi-AgEIcHlwaS5vcmc").unwrap_err();
         assert_eq!(error, SubjectError::Secret);
         assert!(!error.to_string().contains("AgEI"));
+        let token = format!("portcullis-{}", "A".repeat(43));
+        assert_eq!(
+            Subject::parse(&format!("text:see {token} there")).unwrap().value(),
+            "see portcullis-[token removed] there"
+        );
+        for given in ["account:", "file:", "release:x==1.0+", "token:", "repository:github.com/o/"] {
+            let parsed = Subject::parse(&format!("{given}{token}"));
+            assert!(!format!("{parsed:?}").contains("AAAA"), "{parsed:?}");
+        }
     }
 }
