@@ -153,15 +153,6 @@ pub async fn dry_run(app: &App, _by: &Responder, case: CaseId, include_claimed: 
     Ok(plan)
 }
 
-/// The dry run after another look where one would tell more ([`radius::up_to_date`]).
-///
-/// # Errors
-/// [`super::DeskError::ExaminationUnderWay`] while a look is under way that this is worth waiting for.
-pub async fn up_to_date(app: &App, by: &Responder, case: CaseId, include_claimed: bool) -> Result<Plan> {
-    radius::up_to_date(app, by, case).await?;
-    dry_run(app, by, case, include_claimed).await
-}
-
 /// Keeps a plan that somebody is shown.
 pub(super) async fn keep(tx: &mut Tx, plan: &Plan, now: Instant) -> Result<()> {
     let text = serde_json::to_string(plan).unwrap_or_default();
@@ -315,7 +306,7 @@ impl Draft<'_> {
     }
 
     fn publishers(&mut self) {
-        for publisher in self.radius.publishers.iter().filter(|publisher| publisher.actionable) {
+        for publisher in &self.radius.publishers {
             if publisher.state == PublisherState::Removed {
                 continue;
             }
@@ -340,16 +331,13 @@ impl Draft<'_> {
 
     /// Whether what leads to a token lets it be acted on.
     fn acts_on(&self, token: &RadiusToken) -> bool {
-        token.actionable
-            && token.rank > Rank::Unlikely
+        token.rank > Rank::Unlikely
             && (token.strength == Strength::Proved || !token.contested || self.include_claimed)
     }
 
     fn tokens(&mut self) {
         let radius = self.radius;
-        for token in
-            radius.tokens.iter().filter(|token| token.actionable && token.kind == TokenKind::LongLived)
-        {
+        for token in radius.tokens.iter().filter(|token| token.kind == TokenKind::LongLived) {
             let whose = token.account.as_ref().map_or("nobody", |account| account.name.as_str());
             let label = format!("token {:?} of {whose}", token.description);
             if token.state == TokenState::Revoked {

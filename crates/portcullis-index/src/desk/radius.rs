@@ -9,14 +9,11 @@ use serde::Serialize;
 
 use super::evidence::{self, Evidence, Known, Verdict};
 use super::forge::Runs;
-use super::scan_document::CITED_LIMIT;
-use super::subject::RepositoryName;
 use super::{DeskError, Result, case, examination};
 use crate::app::App;
 use crate::authority::Responder;
 use crate::clock::{Instant, SECOND};
 use crate::ids::{AccountId, CaseId, ExposureId, FileId, ProjectId, PublisherId, ReleaseId, TokenId};
-use crate::project::ProjectName;
 use crate::store::examinations::{self, Examination, ExaminationState};
 use crate::store::exposures::{self, Basis, Exposure, Standing, UsedFor};
 use crate::store::files::{self, FileState, ReleaseState};
@@ -172,8 +169,6 @@ pub struct RadiusPublisher {
     pub state: PublisherState,
     /// The projects that trust it.
     pub projects: Vec<NamedProject>,
-    /// Whether a finding of the repository's own reaches it.
-    pub actionable: bool,
 }
 
 /// A project by id and name.
@@ -202,12 +197,10 @@ pub struct RadiusToken {
     pub state: TokenState,
     /// How likely it is the stolen one.
     pub rank: Rank,
-    /// The strongest way that leads to it.
+    /// How sure the best way is that leads to it: rank, strength and this are of one way.
     pub strength: Strength,
-    /// Whether every way that leads to it is contested.
+    /// Whether that way is contested: then there is no better one.
     pub contested: bool,
-    /// Whether a finding of the repository's own leads to it.
-    pub actionable: bool,
     /// Why.
     pub reasons: Vec<String>,
     /// The projects through which it was found.
@@ -291,8 +284,6 @@ pub struct Radius {
     pub checkpoint: i64,
     /// What a reader must know about gaps.
     pub warnings: Vec<String>,
-    /// Repositories whose tokens were used since the last look at them.
-    pub outdated: BTreeSet<String>,
 }
 
 /// The blast radius of a case.
@@ -304,62 +295,18 @@ pub async fn of_case(app: &App, _by: &Responder, id: CaseId) -> Result<Radius> {
     compute(&mut tx, id).await
 }
 
-/// How long a look that a responder's question caused is waited for, and how soon another one may follow, in seconds. A thief
-/// who keeps trying must not keep the desk waiting.
-const LOOK_AGAIN_SECONDS: i64 = 60;
-
-/// The blast radius of a case, after another look at repositories whose tokens were used since the last one: only a new
-/// look tells of the runs since then.
-///
-/// # Errors
-/// [`DeskError::ExaminationUnderWay`] while a look is under way that this is worth waiting for.
-pub async fn up_to_date(app: &App, by: &Responder, id: CaseId) -> Result<Radius> {
-    let now = app.now();
-    let mut tx = app.store.read().await?;
-    let looks = examinations::of_case(&mut tx, id).await?;
-    drop(tx);
-    let radius = of_case(app, by, id).await?;
-    let recent = |look: &&Examination| look.requested_at.plus_seconds(LOOK_AGAIN_SECONDS) > now;
-    for repository in &radius.outdated {
-        let newest =
-            looks.iter().filter(|look| look.repository == *repository).max_by_key(|look| look.requested_at);
-        match newest.filter(recent) {
-            // Its first failure ends the waiting: the decision shall not hang on the forge.
-            Some(look) if look.state == ExaminationState::Waiting && look.problem.is_none() => {}
-            Some(_) => continue,
-            None => look_again(app, id, repository, &looks).await?,
-        }
-        return Err(DeskError::ExaminationUnderWay { repository: repository.clone() });
-    }
-    Ok(radius)
-}
-
-async fn look_again(app: &App, id: CaseId, repository: &str, looks: &[Examination]) -> Result<()> {
-    let Ok(name) = RepositoryName::parse(repository) else { return Ok(()) };
-    let cited: BTreeSet<String> = looks
-        .iter()
-        .filter(|look| look.repository == repository)
-        .flat_map(|look| look.cited.iter().cloned())
-        .collect();
-    let cited = cited.into_iter().take(CITED_LIMIT).collect();
-    let mut tx = app.store.write().await?;
-    examination::queue(&mut tx, app.now(), &name, examination::Asked { case: Some(id), report: None, cited })
-        .await?;
-    tx.commit().await?;
-    app.committed();
-    Ok(())
-}
-
 /// A repository of the case with what was seen there.
 struct Ground {
     repository: String,
+    /// The repository's own. What a pull request or a fork holds is anybody's: no edge, rank or run follows from it.
     exposures: Vec<Exposure>,
+    /// Whether something was found that is not its own.
+    foreign: bool,
     examined_at: Instant,
     runs: Option<Runs>,
     malicious_runs: BTreeSet<i64>,
     /// Since when the secrets were out: as observed where a push tells, else as claimed.
     since: (Instant, bool),
-    actionable: bool,
 }
 
 impl Ground {
@@ -416,7 +363,6 @@ pub(super) async fn compute(tx: &mut Tx, id: CaseId) -> Result<Radius> {
         level: grounds
             .iter()
             .flat_map(|ground| &ground.exposures)
-            .filter(|exposure| exposure.standing != Standing::Foreign)
             .map(|exposure| exposure.level)
             .max()
             .unwrap_or(Level::E0),
@@ -431,7 +377,6 @@ pub(super) async fn compute(tx: &mut Tx, id: CaseId) -> Result<Radius> {
         releases: Vec::new(),
         checkpoint: events::last_sealed(tx).await?.and_then(|event| event.position).unwrap_or(0),
         warnings: warnings(&looks, &grounds),
-        outdated: BTreeSet::new(),
     };
     let mut search = Search {
         grounds: &grounds,
@@ -473,27 +418,26 @@ fn newest(looks: &[Examination]) -> BTreeMap<&str, &Examination> {
 fn grounds(looks: &[Examination], exposures: &[Exposure]) -> Vec<Ground> {
     let mut grounds = Vec::new();
     for (repository, look) in newest(looks) {
-        let of_it: Vec<Exposure> =
-            exposures.iter().filter(|exposure| exposure.repository == repository).cloned().collect();
-        let own = of_it.iter().filter(|exposure| exposure.standing != Standing::Foreign);
-        let actionable = own.clone().any(|exposure| exposure.level >= Level::E1);
+        let of_it = exposures.iter().filter(|exposure| exposure.repository == repository);
+        let (own, foreign): (Vec<&Exposure>, Vec<&Exposure>) =
+            of_it.partition(|exposure| exposure.standing != Standing::Foreign);
         let since = own
+            .iter()
             .map(|exposure| match exposure.details.observed_from {
                 Some(observed) => (Instant(observed), true),
                 None => (exposure.from_at, exposure.from_basis == Basis::Observed),
             })
             .min();
         let examined_at = look.examined_at.unwrap_or(look.requested_at);
-        let malicious_runs =
-            of_it.iter().flat_map(|exposure| exposure.details.runs.iter().copied()).collect();
+        let malicious_runs = own.iter().flat_map(|exposure| exposure.details.runs.iter().copied()).collect();
         grounds.push(Ground {
             repository: repository.to_owned(),
             since: since.unwrap_or((examined_at, true)),
             runs: examination::runs_of(look),
             examined_at,
             malicious_runs,
-            actionable,
-            exposures: of_it,
+            foreign: !foreign.is_empty(),
+            exposures: own.into_iter().cloned().collect(),
         });
     }
     grounds
@@ -503,14 +447,13 @@ fn repositories(looks: &[Examination], grounds: &[Ground]) -> Vec<RadiusReposito
     let newest = newest(looks);
     let view = |ground: &Ground| {
         let look = newest.get(ground.repository.as_str());
-        let own = || ground.exposures.iter().filter(|exposure| exposure.standing != Standing::Foreign);
         RadiusRepository {
             repository: ground.repository.clone(),
             examined_at: ground.examined_at.rfc3339(),
-            level: own().map(|exposure| exposure.level).max().unwrap_or(Level::E0),
+            level: ground.exposures.iter().map(|exposure| exposure.level).max().unwrap_or(Level::E0),
             pushes_known: look.is_some_and(|look| look.pushes.is_some()),
             runs_known: ground.runs.is_some(),
-            stands: own().any(|exposure| exposure.until_at.is_none()),
+            stands: ground.exposures.iter().any(|exposure| exposure.until_at.is_none()),
             problem: look.and_then(|look| look.problem.clone()),
         }
     };
@@ -567,7 +510,7 @@ fn warnings(looks: &[Examination], grounds: &[Ground]) -> Vec<String> {
                 "The forge does not tell of the runs of {repository}: evidence of use rests on networks alone."
             ));
         }
-        if ground.exposures.iter().any(|exposure| exposure.standing == Standing::Foreign) {
+        if ground.foreign {
             warnings.push(format!(
                 "Something malicious was found in {repository} that is not its own (a pull request, a fork, or a commit that \
                  nobody pushed to it): it is shown, and nothing is done because of it."
@@ -580,10 +523,42 @@ fn warnings(looks: &[Examination], grounds: &[Ground]) -> Vec<String> {
 /// What is found of one project.
 struct FoundProject {
     project: Project,
+    /// What each repository has to do with it. One repository's proof is none for another.
+    edges: BTreeMap<usize, ProjectEdges>,
+}
+
+/// Why one repository opens one project.
+#[derive(Default)]
+struct ProjectEdges {
     proved: Vec<String>,
     claimed: Vec<String>,
+    /// Whether one of the claims is not contested.
+    uncontested: bool,
+}
+
+impl ProjectEdges {
+    fn strength(&self) -> Strength {
+        if self.proved.is_empty() { Strength::Claimed } else { Strength::Proved }
+    }
+
+    /// Whether all there is are claims that something speaks against.
+    fn contested(&self) -> bool {
+        self.proved.is_empty() && !self.uncontested
+    }
+}
+
+/// Why a project is found.
+struct Found {
+    strength: Strength,
+    reason: String,
+    /// What speaks against it, beside what the project itself said.
     contested: Option<String>,
-    grounds: BTreeSet<usize>,
+}
+
+impl Found {
+    fn new(strength: Strength, reason: impl Into<String>) -> Self {
+        Self { strength, reason: reason.into(), contested: None }
+    }
 }
 
 /// What is found of one token.
@@ -592,11 +567,17 @@ struct FoundToken {
     rank: Rank,
     strength: Strength,
     contested: bool,
-    actionable: bool,
     reasons: Vec<String>,
     projects: BTreeSet<ProjectId>,
     secret: Option<String>,
     grounds: BTreeSet<usize>,
+    /// Those with a proved way: where there is one, only their runs are witnesses.
+    proved_grounds: BTreeSet<usize>,
+}
+
+/// How much the best way to a token weighs: what is contested never strengthens what is not.
+fn weight(rank: Rank, strength: Strength, contested: bool) -> (bool, Rank, Strength) {
+    (rank > Rank::Unlikely && !contested, rank, strength)
 }
 
 /// One way that leads to a token.
@@ -645,7 +626,7 @@ impl Search<'_> {
                     (Strength::Claimed, "the metadata of an upload names this repository")
                 }
             };
-            self.project(tx, ground, link.project_id, strength, reason.to_owned(), radius).await?;
+            self.project(tx, ground, link.project_id, Found::new(strength, reason), radius).await?;
         }
         let labelled = tokens::living_in(tx, &ground.repository).await?;
         for token in &labelled {
@@ -657,15 +638,15 @@ impl Search<'_> {
             .flat_map(|exposure| &exposure.used_for)
             .filter(|used| used.registry == "pypi")
             .filter_map(|used| used.package.as_deref())
-            .filter_map(|name| name.parse::<ProjectName>().ok())
-            .map(|name| name.normalised())
+            .filter_map(|name| name.parse::<pep508_rs::PackageName>().ok())
+            .map(|name| name.to_string())
             .collect();
         for name in claims {
             if let Some(project) = projects::by_name(tx, &name).await? {
                 let reason = format!(
                     "a workflow of the repository publishes {name} with an exposed secret, as the repository says"
                 );
-                self.project(tx, ground, project.id, Strength::Claimed, reason, radius).await?;
+                self.project(tx, ground, project.id, Found::new(Strength::Claimed, reason), radius).await?;
             }
         }
         for token in labelled {
@@ -682,8 +663,8 @@ impl Search<'_> {
         for publisher in publishers::of_repository(tx, &ground.repository).await? {
             let mut named = Vec::new();
             for project in publishers::projects_of(tx, publisher.id).await? {
-                let reason = String::from("an owner registered a publisher of this repository for it");
-                self.project(tx, ground, project, Strength::Proved, reason, radius).await?;
+                let reason = "an owner registered a publisher of this repository for it";
+                self.project(tx, ground, project, Found::new(Strength::Proved, reason), radius).await?;
                 if let Some(found) = self.projects.get(&project) {
                     named.push(NamedProject { id: project, name: found.project.name.clone() });
                 }
@@ -698,13 +679,13 @@ impl Search<'_> {
                 repository: ground.repository.clone(),
                 state: publisher.state,
                 projects: named,
-                actionable: ground.actionable,
             });
         }
         Ok(())
     }
 
-    /// The projects that a token opens which its owner says lives in the repository.
+    /// The projects that a token opens which its owner says lives in the repository. That proves it where the token's owner
+    /// owns the project too: whoever once could upload to it could otherwise point at it from a repository of their own.
     async fn projects_of_label(
         &mut self,
         tx: &mut Tx,
@@ -716,11 +697,21 @@ impl Search<'_> {
         let uses = self.uses(tx, token.id).await?;
         opened.extend(uses.iter().filter(|one| one.kind == UseKind::Upload).filter_map(|one| one.project_id));
         for project in opened {
+            let members = projects::members(tx, project).await?;
+            let owns = members
+                .iter()
+                .any(|(account, _, role)| *role == ProjectRole::Owner && token.account_id == Some(*account));
             let reason = format!(
                 "a token that its owner says lives in this repository uploads to it ({})",
                 token.description
             );
-            self.project(tx, ground, project, Strength::Proved, reason, radius).await?;
+            let found = if owns {
+                Found::new(Strength::Proved, reason)
+            } else {
+                let contested = String::from("whoever made that token does not own the project");
+                Found { strength: Strength::Claimed, reason, contested: Some(contested) }
+            };
+            self.project(tx, ground, project, found, radius).await?;
         }
         Ok(())
     }
@@ -730,27 +721,22 @@ impl Search<'_> {
         tx: &mut Tx,
         ground: &Ground,
         id: ProjectId,
-        strength: Strength,
-        reason: String,
+        why: Found,
         radius: &mut Radius,
     ) -> Result<()> {
+        let Found { strength, reason, contested } = why;
         let index = self.index(ground);
         if let std::collections::btree_map::Entry::Vacant(vacant) = self.projects.entry(id) {
             let Some(project) = projects::by_id(tx, id).await? else { return Ok(()) };
-            vacant.insert(FoundProject {
-                project,
-                proved: Vec::new(),
-                claimed: Vec::new(),
-                contested: None,
-                grounds: BTreeSet::new(),
-            });
+            vacant.insert(FoundProject { project, edges: BTreeMap::new() });
         }
-        let contested = match strength {
-            Strength::Proved => None,
-            Strength::Claimed => contradiction(tx, id, ground).await?,
+        let contested = match (strength, contested) {
+            (Strength::Proved, _) => None,
+            (Strength::Claimed, Some(contested)) => Some(contested),
+            (Strength::Claimed, None) => contradiction(tx, id, ground).await?,
         };
         let Some(found) = self.projects.get_mut(&id) else { return Ok(()) };
-        found.grounds.insert(index);
+        let edges = found.edges.entry(index).or_default();
         radius.edges.push(Edge {
             from: ground.node(),
             to: Node { kind: "project", id: id.to_string(), label: found.project.name.clone() },
@@ -762,10 +748,10 @@ impl Search<'_> {
             },
         });
         match strength {
-            Strength::Proved => found.proved.push(reason),
+            Strength::Proved => edges.proved.push(reason),
             Strength::Claimed => {
-                found.claimed.push(reason);
-                found.contested = found.contested.take().or(contested);
+                edges.claimed.push(reason);
+                edges.uncontested |= contested.is_none();
             }
         }
         Ok(())
@@ -777,18 +763,21 @@ impl Search<'_> {
             token: token.clone(),
             rank: way.rank,
             strength: way.strength,
-            contested: true,
-            actionable: false,
+            contested: way.contested,
             reasons: Vec::new(),
             projects: BTreeSet::new(),
             secret: None,
             grounds: BTreeSet::new(),
+            proved_grounds: BTreeSet::new(),
         });
-        found.rank = found.rank.max(way.rank);
-        found.strength = found.strength.max(way.strength);
-        found.contested &= way.contested;
-        found.actionable |= ground.actionable;
+        if weight(way.rank, way.strength, way.contested) > weight(found.rank, found.strength, found.contested)
+        {
+            (found.rank, found.strength, found.contested) = (way.rank, way.strength, way.contested);
+        }
         found.grounds.insert(index);
+        if way.strength == Strength::Proved {
+            found.proved_grounds.insert(index);
+        }
         found.projects.extend(way.project);
         found.secret = found.secret.take().or(way.secret);
         if !found.reasons.contains(&way.reason) {
@@ -873,14 +862,9 @@ impl Search<'_> {
     ) -> Result<()> {
         let secrets = ground.token_secrets();
         let index = self.index(ground);
-        let Some(found) = self.projects.get(&id).filter(|found| found.grounds.contains(&index)) else {
-            return Ok(());
-        };
-        if secrets.is_empty() {
-            return Ok(());
-        }
-        let strength = if found.proved.is_empty() { Strength::Claimed } else { Strength::Proved };
-        let contested = strength == Strength::Claimed && found.contested.is_some();
+        let Some(found) = self.projects.get(&id) else { return Ok(()) };
+        let Some(edges) = found.edges.get(&index).filter(|_| !secrets.is_empty()) else { return Ok(()) };
+        let (strength, contested) = (edges.strength(), edges.contested());
         let project = found.project.clone();
         let secret = match secrets.as_slice() {
             [only] => Some(only.secret.clone()),
@@ -931,13 +915,14 @@ impl Search<'_> {
                     accounts_found.insert(RadiusAccount { id: account, name });
                 }
             }
-            let proved = !found.proved.is_empty();
+            let edges = || found.edges.values();
+            let reasons = || edges().flat_map(|one| &one.proved).chain(edges().flat_map(|one| &one.claimed));
             radius.projects.push(RadiusProject {
                 id: found.project.id,
                 name: found.project.name.clone(),
-                strength: if proved { Strength::Proved } else { Strength::Claimed },
-                contested: !proved && found.contested.is_some(),
-                reasons: found.proved.iter().chain(&found.claimed).cloned().collect(),
+                strength: edges().map(ProjectEdges::strength).max().unwrap_or(Strength::Claimed),
+                contested: edges().all(ProjectEdges::contested),
+                reasons: reasons().cloned().collect(),
                 owners,
             });
         }
@@ -958,7 +943,9 @@ impl Search<'_> {
         radius: &mut Radius,
     ) -> Result<()> {
         let mut known: Option<Known> = None;
-        for ground in found.grounds.iter().filter_map(|index| self.grounds.get(*index)) {
+        let proved = found.strength == Strength::Proved;
+        let witnesses = if proved { &found.proved_grounds } else { &found.grounds };
+        for ground in witnesses.iter().filter_map(|index| self.grounds.get(*index)) {
             match &mut known {
                 Some(known) => {
                     known.add(
@@ -973,18 +960,27 @@ impl Search<'_> {
             }
         }
         let mut known = known.unwrap_or_default();
-        known.proved = found.strength == Strength::Proved;
+        known.proved = proved;
         let uses = self.uses(tx, found.token.id).await?;
         let mut evidence = evidence::judge(&uses, &known, radius.checkpoint);
-        if found.token.kind == TokenKind::LongLived && found.rank > Rank::Unlikely {
-            self.note_outdated(&found, &uses, radius);
+        let looked = known.runs_known.map(|(_, until)| until);
+        if let Some(looked) = looked.filter(|looked| uses.iter().any(|one| one.at > *looked))
+            && found.token.kind == TokenKind::LongLived
+        {
+            radius.warnings.push(format!(
+                "Token {:?} was used after the last look at {} ({}), so its runs since then are not known; open the case for \
+                 that repository again, and it is looked at again.",
+                found.token.description,
+                known.repositories.join(", "),
+                looked.for_people()
+            ));
         }
         if found.token.kind == TokenKind::Minted {
             minted_evidence(&mut evidence, found.rank == Rank::Certain);
         }
         let thief =
             found.rank > Rank::Unlikely && evidence.uses.iter().any(|one| one.verdict == Verdict::Thiefs);
-        if thief && found.actionable && !found.contested {
+        if thief && !found.contested {
             radius.level = radius.level.max(Level::E4);
         }
         let account = match found.token.account_id {
@@ -1001,7 +997,7 @@ impl Search<'_> {
             let project = self.projects.get(id)?;
             Some(NamedProject { id: *id, name: project.project.name.clone() })
         };
-        let repository = found.grounds.iter().filter_map(|index| self.grounds.get(*index)).next();
+        let repository = witnesses.iter().filter_map(|index| self.grounds.get(*index)).next();
         radius.tokens.push(RadiusToken {
             id: found.token.id,
             kind: found.token.kind,
@@ -1012,7 +1008,6 @@ impl Search<'_> {
             rank: found.rank,
             strength: found.strength,
             contested: found.contested,
-            actionable: found.actionable,
             reasons: found.reasons,
             projects: found.projects.iter().filter_map(named).collect(),
             secret: found.secret,
@@ -1020,23 +1015,6 @@ impl Search<'_> {
             evidence,
         });
         Ok(())
-    }
-
-    /// A use after the last look, where the forge tells of runs: another look would tell more.
-    fn note_outdated(&self, found: &FoundToken, uses: &[TokenUse], radius: &mut Radius) {
-        for ground in found.grounds.iter().filter_map(|index| self.grounds.get(*index)) {
-            if ground.runs.is_none() || uses.iter().all(|one| one.at <= ground.examined_at) {
-                continue;
-            }
-            if radius.outdated.insert(ground.repository.clone()) {
-                radius.warnings.push(format!(
-                    "Tokens were used after the last look at {} ({}): its runs since then are not known yet, so those uses \
-                     are judged by networks alone.",
-                    ground.repository,
-                    ground.examined_at.for_people()
-                ));
-            }
-        }
     }
 
     async fn files(
