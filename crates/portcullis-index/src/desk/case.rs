@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::pasted::without_tokens;
 use super::subject::{RepositoryName, Subject};
 use super::{DeskError, Result, examination};
 use crate::app::App;
@@ -43,7 +44,7 @@ pub(super) async fn one_at_a_time(tx: &mut Tx, repository: &str, now: Instant) -
 pub(super) async fn insert(tx: &mut Tx, title: &str, by: Actor, now: Instant) -> Result<Case> {
     let case = Case {
         id: CaseId::new(),
-        title: visible(title.trim(), TITLE_LIMIT),
+        title: visible(without_tokens(title).trim(), TITLE_LIMIT),
         state: CaseState::Open,
         opened_at: now,
         opened_by: by.label(),
@@ -258,13 +259,14 @@ pub async fn oldest_unseen_report(app: &App, _by: &Responder) -> Result<Option<I
     Ok(reports::oldest_unseen(&mut tx).await?)
 }
 
-/// Closes a case. While an exposure of it stands, that needs a reason: it is waived.
+/// Closes a case. While an exposure of it stands or a look is under way, that needs a reason: it is waived. What that look
+/// confirms opens the next case, and a report that nobody has seen goes back to the queue.
 ///
 /// # Errors
-/// [`DeskError::Conflict`] where it is closed already, or something stands and no reason is given.
+/// [`DeskError::Conflict`] where it is closed already, or something stands or is looked at and no reason is given.
 pub async fn close(app: &App, by: &Responder, id: CaseId, reason: Option<&str>) -> Result<Case> {
     let now = app.now();
-    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| without_tokens(reason.trim())).filter(|reason| !reason.is_empty());
     let mut tx = app.store.write().await?;
     let case = by_id_locked(&mut tx, id).await?;
     if case.state == CaseState::Closed {
@@ -282,12 +284,22 @@ pub async fn close(app: &App, by: &Responder, id: CaseId, reason: Option<&str>) 
             standing.join(", ")
         )));
     }
-    let reason = reason.unwrap_or("everything is clean");
-    cases::close(&mut tx, id, reason, now).await?;
-    reports::case_closed(&mut tx, id, reason, now).await?;
+    let looks = examinations::of_case(&mut tx, id).await?;
+    if let Some(look) = looks.iter().find(|look| look.state == ExaminationState::Waiting)
+        && reason.is_none()
+    {
+        return Err(DeskError::Conflict(format!(
+            "{} is being looked at once more; wait for that, or give a reason for closing the case all the same",
+            look.repository
+        )));
+    }
+    let reason = reason.unwrap_or_else(|| String::from("everything is clean"));
+    cases::close(&mut tx, id, &reason, now).await?;
+    let unseen = reports::case_closed(&mut tx, id, &reason, now).await?;
     let mut event = Event::new("desk:case:closed", by.actor());
     event.case = Some(id);
-    event.details = serde_json::json!({"reason": reason, "waived": standing});
+    event.details =
+        serde_json::json!({"reason": reason, "waived": standing, "reports_back_in_queue": unseen});
     record(&mut tx, now, event).await?;
     let case = by_id_shared(&mut tx, id).await?;
     tx.commit().await?;

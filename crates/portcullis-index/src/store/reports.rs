@@ -292,31 +292,36 @@ pub async fn dismiss(tx: &mut Tx, id: ReportId, reason: &str, now: Instant) -> R
     Ok(())
 }
 
-/// All reports of a case become `acted`, where they were not already.
+/// All reports of a case that a person has looked at become `acted`. What nobody has seen stays in the queue.
 ///
 /// # Errors
 /// Where the database refuses.
 pub async fn case_acted(tx: &mut Tx, case: CaseId) -> Result<()> {
-    sqlx::query("UPDATE reports SET state = 'acted' WHERE case_id = $1 AND state IN ('received', 'seen')")
+    sqlx::query("UPDATE reports SET state = 'acted' WHERE case_id = $1 AND state = 'seen'")
         .bind(case.to_string())
         .execute(tx.connection())
         .await?;
     Ok(())
 }
 
-/// All reports of a case are closed with it.
+/// All reports of a case that a person has looked at are closed with it. One that nobody has seen leaves the case and stays
+/// in the queue; returns how many did.
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn case_closed(tx: &mut Tx, case: CaseId, reason: &str, now: Instant) -> Result<()> {
+pub async fn case_closed(tx: &mut Tx, case: CaseId, reason: &str, now: Instant) -> Result<u64> {
     sqlx::query(
         "UPDATE reports SET state = 'closed', closed_at = $1, closed_reason = $2 \
-         WHERE case_id = $3 AND state IN ('received', 'seen', 'acted')",
+         WHERE case_id = $3 AND state IN ('seen', 'acted')",
     )
     .bind(now.0)
     .bind(reason)
     .bind(case.to_string())
     .execute(tx.connection())
     .await?;
-    Ok(())
+    let unseen = sqlx::query("UPDATE reports SET case_id = NULL WHERE case_id = $1 AND state = 'received'")
+        .bind(case.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(unseen.rows_affected())
 }

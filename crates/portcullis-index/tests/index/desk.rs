@@ -8,7 +8,6 @@ use portcullis_index::desk::scan_document::DOCUMENT_LIMIT;
 use portcullis_index::desk::{DeskError, containment, plan};
 use portcullis_index::history;
 use portcullis_index::ids::{ProjectId, TokenId};
-use portcullis_index::jobs;
 use portcullis_index::store::accounts::{Account, AccountRole};
 use portcullis_index::store::files::FileState;
 use portcullis_index::store::projects::{self, RepositoryBasis, RepositoryLink};
@@ -23,18 +22,18 @@ use crate::incident::{
 
 /// The incident up to the report: mara's token lies in the repository, she released once, the workflow was pushed two hours
 /// after the beginning, a thief uploaded once a minute later.
-struct Incident {
-    mara: Account,
-    token: TokenId,
-    project: ProjectId,
-    owners: Uploaded,
-    thiefs: Uploaded,
-    pushed: Instant,
+pub(crate) struct Incident {
+    pub(crate) mara: Account,
+    pub(crate) token: TokenId,
+    pub(crate) project: ProjectId,
+    pub(crate) owners: Uploaded,
+    pub(crate) thiefs: Uploaded,
+    pub(crate) pushed: Instant,
 }
 
-const LABEL: &str = "github.com/example-org/lanternfish#PYPI_API_TOKEN";
+pub(crate) const LABEL: &str = "github.com/example-org/lanternfish#PYPI_API_TOKEN";
 
-async fn incident(scene: &Scene) -> Incident {
+pub(crate) async fn incident(scene: &Scene) -> Incident {
     let begin = scene.app().now();
     let mara = scene.account("mara", AccountRole::User).await;
     let project = scene.project("Lanternfish", &mara).await;
@@ -48,12 +47,12 @@ async fn incident(scene: &Scene) -> Incident {
     Incident { mara, token, project, owners, thiefs, pushed }
 }
 
-fn about_repository() -> Value {
+pub(crate) fn about_repository() -> Value {
     json!({"kind": "compromised-workflow", "subject": format!("repository:{REPOSITORY}"), "text": "their secrets went out"})
 }
 
 /// Reports, lets the server look, opens the case; its id.
-async fn opened(scene: &Scene, secret: &str) -> String {
+pub(crate) async fn opened(scene: &Scene, secret: &str) -> String {
     let report = scene.report(about_repository()).await;
     scene.work().await;
     let answer = scene.post("/api/v1/cases", secret, json!({"report": report})).await;
@@ -62,13 +61,13 @@ async fn opened(scene: &Scene, secret: &str) -> String {
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn planned(scene: &Scene, secret: &str, case: &str) -> Value {
+pub(crate) async fn planned(scene: &Scene, secret: &str, case: &str) -> Value {
     let answer = scene.post(&format!("/api/v1/cases/{case}/plan"), secret, json!({})).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
 
-async fn contained(scene: &Scene, secret: &str, case: &str) -> Value {
+pub(crate) async fn contained(scene: &Scene, secret: &str, case: &str) -> Value {
     let plan = planned(scene, secret, case).await;
     let answer =
         scene.post(&format!("/api/v1/cases/{case}/contain"), secret, json!({"digest": plan["digest"]})).await;
@@ -76,11 +75,11 @@ async fn contained(scene: &Scene, secret: &str, case: &str) -> Value {
     answer.json()
 }
 
-fn types(plan: &Value) -> Vec<&str> {
+pub(crate) fn types(plan: &Value) -> Vec<&str> {
     plan["actions"].as_array().unwrap().iter().map(|action| action["type"].as_str().unwrap()).collect()
 }
 
-async fn history_holds(scene: &Scene) {
+pub(crate) async fn history_holds(scene: &Scene) {
     while scene.stage.seal().await.is_some() {}
     let verified =
         history::verify(&scene.app().store, &scene.app().server_key, None, scene.app().now()).await.unwrap();
@@ -706,39 +705,5 @@ async fn two_cases_that_hold_one_token_let_it_go_only_together() {
         assert_eq!(scene.token_state(other).await, TokenState::Suspended);
         scene.post(&release(&first), &secret, json!({"reason": "r"})).await;
         assert_eq!(scene.token_state(other).await, TokenState::Live);
-    }
-}
-
-#[tokio::test]
-async fn a_use_after_the_last_look_is_looked_at_again_and_nobody_waits_for_a_forge_that_is_down() {
-    for scene in scenes().await {
-        let incident = incident(&scene).await;
-        let (_, secret) = scene.responder("rosa").await;
-        let case = opened(&scene, &secret).await;
-        let radius = format!("/api/v1/cases/{case}/radius");
-        assert_eq!(scene.get(&radius, &secret).await.status, 200);
-        scene.stage.clock.pass_seconds(100);
-        // From the owner's own network: only the runs tell that it was not the owner.
-        let late = scene.app().now();
-        scene.upload(incident.token, incident.project, "1.5", "127.0.0.1", late).await;
-        assert_eq!(scene.get(&radius, &secret).await.json()["code"], "examination-under-way");
-        assert_eq!(scene.get(&radius, &secret).await.status, 409);
-        scene.work().await;
-        let shown = scene.get(&radius, &secret).await.json();
-        let uses = shown["tokens"][0]["evidence"]["uses"].as_array().unwrap();
-        assert_eq!((&uses[1]["verdict"], &uses[1]["runs"]), (&json!("thief's"), &json!("outside every run")));
-        assert_eq!(scene.count("SELECT COUNT(*) FROM examinations").await, 2);
-        // The forge is down, and the thief goes on: one try is waited for, then the plan comes with what is known.
-        scene.sees(Err(ForgeError::Failed(String::from("the forge is down"))));
-        scene.stage.clock.pass_seconds(100);
-        scene.upload(incident.token, incident.project, "1.6", "127.0.0.2", scene.app().now()).await;
-        let plan = format!("/api/v1/cases/{case}/plan");
-        assert_eq!(scene.post(&plan, &secret, json!({})).await.status, 409);
-        jobs::work_off(scene.app()).await.unwrap();
-        let planned = scene.post(&plan, &secret, json!({})).await;
-        assert_eq!(planned.status, 200, "{}", planned.text());
-        assert!(planned.json()["warnings"].to_string().contains("networks alone"));
-        // Two files by what is known, and one by its network.
-        assert_eq!(types(&planned.json()).iter().filter(|kind| **kind == "hold-file").count(), 3);
     }
 }

@@ -9,7 +9,7 @@ use portcullis_index::app::App;
 use portcullis_index::authority::{self, Responder, Scope, issue_management_token};
 use portcullis_index::clock::Instant;
 use portcullis_index::desk::forge::{Forge, ForgeError, Look, Push, Run, Runs, Sight};
-use portcullis_index::history::{Actor, Origin, keep_personal};
+use portcullis_index::history::{Actor, Event, Origin, keep_personal, record};
 use portcullis_index::ids::{AccountId, FileId, ProjectId, ReleaseId, TokenId, UseId};
 use portcullis_index::jobs;
 use portcullis_index::store::Tx;
@@ -371,5 +371,9 @@ pub(crate) async fn upload_within(
         publisher_url: None,
     };
     files::insert_file(tx, &file).await.unwrap();
+    let mut event = Event::new("file:add", Actor::Operator);
+    (event.project, event.token, event.personal) = (Some(project), Some(token), Some(personal));
+    event.details = json!({"filename": filename, "sha256": digest(""), "use_id": token_use.id});
+    record(tx, at, event).await.unwrap();
     Uploaded { file: file.id, filename }
 }

@@ -13,6 +13,7 @@
 
 mod ci_issuer;
 mod desk;
+mod desk_strangers;
 mod distribution;
 mod history;
 mod incident;
