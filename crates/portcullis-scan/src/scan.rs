@@ -52,6 +52,8 @@ pub struct Options {
     pub since: Option<i64>,
     /// Only versions in commits that are not ancestors of this one.
     pub since_commit: Option<String>,
+    /// Hosts and addresses that are known to mark an attack, in lower case; each covers what lies below it.
+    pub indicators: BTreeSet<String>,
     /// Threads; 0 is one for each core.
     pub jobs: usize,
 }
@@ -68,6 +70,7 @@ impl Default for Options {
             refs: None,
             since: None,
             since_commit: None,
+            indicators: BTreeSet::new(),
             jobs: 0,
         }
     }
@@ -405,7 +408,12 @@ impl Scanned<'_> {
             }
         }
         let empty = History::default();
-        let joint = Joint { name, history: history.unwrap_or(&empty), versions: &versions };
+        let joint = Joint {
+            name,
+            history: history.unwrap_or(&empty),
+            versions: &versions,
+            indicators: &self.options.indicators,
+        };
         let findings = joint.findings();
         for finding in &findings {
             if let Some(version) = versions.iter().find(|version| version.blob == finding.blob) {
@@ -426,6 +434,7 @@ struct Joint<'j> {
     name: &'j RepositoryName,
     history: &'j History,
     versions: &'j [Version],
+    indicators: &'j BTreeSet<String>,
 }
 
 impl Joint<'_> {
@@ -607,6 +616,20 @@ impl Joint<'_> {
             && version.analysis.problem.is_none()
         {
             signals.insert(Signal::CouldNotRun);
+        }
+        let marked = |host: &str| {
+            let mut rest = Some(host);
+            while let Some(name) = rest {
+                if self.indicators.contains(name) {
+                    return true;
+                }
+                rest = name.split_once('.').map(|(_, below)| below);
+            }
+            false
+        };
+        let hosts = seen.destinations.iter().filter_map(|(_, destination)| destination.host.as_ref());
+        if hosts.into_iter().any(|host| marked(host.unescaped())) {
+            signals.insert(Signal::KnownIndicator);
         }
         if self.is_established(version, seen) {
             signals.insert(Signal::AuthenticatesElsewhere);

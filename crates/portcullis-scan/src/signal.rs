@@ -97,6 +97,7 @@ signals! {
     UnknownOwner = "unknown-owner", Weak, "The owner of the action is none of those that everybody uses, and not the repository's own.";
     LongLivedToken = "long-lived-token", Weak, "A package is published with a token that lives until somebody revokes it, where Trusted Publishing would do.";
     Unanalysed = "unanalysed", Weak, "The file could not be analysed; a coarse search stands in for it.";
+    KnownIndicator = "known-indicator", Weak, "The destination is on a list of indicators that the operator gave. A list is always late, so it only confirms.";
     CouldNotRun = "could-not-run", Excuse, "GitHub would refuse to run this file as it is.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
     WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";

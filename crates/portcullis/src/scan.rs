@@ -46,6 +46,9 @@ pub(crate) struct Arguments {
     /// A file of paths to scan, one a line
     #[arg(long, value_name = "FILE")]
     repositories: Option<PathBuf>,
+    /// A file of indicators: a STIX bundle, CSV, or one a line (repeatable)
+    #[arg(long, value_name = "FILE")]
+    indicators: Vec<PathBuf>,
     /// Which repository this is, where the remote's URL doesn't say
     #[arg(long, value_name = "HOST/OWNER/NAME")]
     identity: Option<String>,
@@ -116,6 +119,10 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         jobs: arguments.jobs,
         ..Options::default()
     };
+    for file in &arguments.indicators {
+        let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+        options.indicators.extend(indicators(&text));
+    }
     if let Some(file) = &arguments.repositories {
         options.paths.extend(lines(file)?.into_iter().map(PathBuf::from));
     }
@@ -177,6 +184,24 @@ fn accepted(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
         .collect()
 }
 
+/// Host names and addresses in any of the usual forms, also defanged ones (`hxxps://collector[.]example/`).
+fn indicators(text: &str) -> Vec<String> {
+    let text = text.replace("[.]", ".").replace("(.)", ".").replace("hxxp", "http").replace("[:]", ":");
+    text.split(|character: char| character.is_whitespace() || ",;\"'[]{}()<>=|".contains(character))
+        .filter_map(|token| {
+            let rest = token.split_once("://").map_or(token, |(_, rest)| rest);
+            let host =
+                rest.split(['/', '?', '#', ':', '\\']).next()?.trim_end_matches('.').to_ascii_lowercase();
+            let labels: Vec<&str> = host.split('.').collect();
+            let plain = |label: &&str| {
+                !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            };
+            // A name needs a dot; a version number or a file name among the columns does no harm, it matches no host.
+            (labels.len() >= 2 && labels.iter().all(plain)).then_some(host)
+        })
+        .collect()
+}
+
 fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
     Ok(text
@@ -211,4 +236,26 @@ fn print(arguments: &Arguments, report: &Report) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indicators_are_read_from_stix_csv_and_lists() {
+        for text in [
+            "collector.example\n",
+            "type,value\ndomain,hxxps://collector[.]example/x\n",
+            r#"{"type":"indicator","pattern":"[domain-name:value = 'collector.example']"}"#,
+            "https://Collector.Example:8443/in?x",
+        ] {
+            assert!(
+                indicators(text).contains(&"collector.example".to_owned()),
+                "{text}: {:?}",
+                indicators(text)
+            );
+        }
+        assert_eq!(indicators("203.0.113.7"), ["203.0.113.7"]);
+    }
 }

@@ -2,8 +2,11 @@
 //!
 //! `cargo xtask score DIR [--list]` measures the scanner against a folder of labelled workflows (`manifest.jsonl`
 //! beside the files it names). The files are hostile text: they are read, never run.
+//!
+//! `cargo xtask techniques` writes `docs/techniques.md`.
 
 mod score;
+mod techniques;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +17,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["score", folder] => score::run(Path::new(folder), false),
         ["score", folder, "--list"] => score::run(Path::new(folder), true),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask score DIR [--list]")),
+        ["techniques"] => techniques::write(Path::new(".")),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask score DIR [--list] | techniques")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
