@@ -139,3 +139,12 @@ def test_passwords_never_authenticate_a_client_and_tokens_never_lie_in_the_data_
         if path.is_file():
             data = path.read_bytes()
             assert not [secret for secret in secrets if secret.encode() in data], f"a secret lies in {path}"
+
+
+def test_a_database_that_a_newer_release_made_is_left_alone(each_server):
+    server = each_server
+    server.stop()
+    server.sql("INSERT INTO schema_versions (version, applied_at) VALUES (999, 0)")
+    refused = server.program("serve", "--config", server.config).ended_with(2)
+    assert "999" in refused.stderr and refused.stdout == ""
+    assert "999" in server.admin("verify-history").ended_with(2).stderr
