@@ -380,6 +380,12 @@ impl Exchange<'_> {
             record(tx, self.now, self.minted_event(id, project, row.id, &configured, found, expires_at))
                 .await?;
         }
+        if let [project] = projects
+            && found.remarks.contains(&Remark::EnvironmentNotPinned)
+        {
+            let environment = self.claims.text("environment").unwrap_or_default();
+            publisher::suggest_environment(tx, self.app, project, row.id, &configured, environment).await?;
+        }
         Ok(Minted { token: text, expires_at })
     }
 

@@ -24,7 +24,7 @@ use crate::store::{StoreError, Tx};
 mod mail;
 mod owner_lookup;
 
-pub(crate) use mail::{Change, Told};
+pub(crate) use mail::{Change, Told, suggest_environment};
 
 /// How long a pending publisher waits for its first job, in seconds: 30 days, as with PyPI.
 pub const PENDING_LIFETIME_S: i64 = 30 * 86_400;

@@ -232,8 +232,9 @@ pub(super) async fn store(
     derived: Vec<Derived>,
     now: Instant,
 ) -> Result<()> {
+    let known = exposures::of_case(tx, case).await?;
     for found in derived {
-        let exposure = Exposure {
+        let mut exposure = Exposure {
             id: ExposureId::new(),
             case_id: case,
             repository: repository.to_owned(),
@@ -250,6 +251,9 @@ pub(super) async fn store(
             details: found.details,
             created_at: now,
         };
+        if let Some(known) = known.iter().find(|known| is_same(known, &exposure)) {
+            keep_known(&mut exposure, known);
+        }
         if exposures::store(tx, &exposure).await? {
             let mut event = Event::new("desk:exposure:found", Actor::System { part: String::from("desk") });
             event.case = Some(case);
@@ -263,6 +267,37 @@ pub(super) async fn store(
         }
     }
     Ok(())
+}
+
+fn is_same(a: &Exposure, b: &Exposure) -> bool {
+    a.repository == b.repository
+        && a.finding_id == b.finding_id
+        && a.secret == b.secret
+        && a.destination == b.destination
+}
+
+/// What an earlier look knew stays known: a forge that tells less today takes nothing back.
+fn keep_known(exposure: &mut Exposure, known: &Exposure) {
+    exposure.level = exposure.level.max(known.level);
+    if exposure.standing == Standing::Foreign {
+        exposure.standing = known.standing;
+    }
+    if known.from_at < exposure.from_at {
+        (exposure.from_at, exposure.from_basis) = (known.from_at, known.from_basis);
+    }
+    let (now, before) = (&mut exposure.details, &known.details);
+    now.observed_from = match (now.observed_from, before.observed_from) {
+        (Some(now), Some(before)) => Some(now.min(before)),
+        (now, before) => now.or(before),
+    };
+    for (now, before) in [(&mut now.versions, &before.versions), (&mut now.commits, &before.commits)] {
+        now.extend(before.iter().cloned());
+        now.sort();
+        now.dedup();
+    }
+    now.runs.extend(&before.runs);
+    now.runs.sort_unstable();
+    now.runs.dedup();
 }
 
 /// The exposures that a stored look shows.
@@ -475,4 +510,79 @@ fn end(
     };
     let ended = pushes.iter().filter(|push| took_out(push)).map(|push| push.at).max();
     Some((ended.map_or(seen_at, Instant), Basis::Observed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exposure(introduced: Option<&str>, refs: &[(&str, Option<&str>)]) -> FoundExposure {
+        let refs: Vec<serde_json::Value> = refs
+            .iter()
+            .map(|(name, removed)| serde_json::json!({"ref": name, "introduced": "a", "removed": removed.map(|commit| serde_json::json!({"commit": commit}))}))
+            .collect();
+        let introduced = introduced.map(|time| serde_json::json!({"commit": "a", "time": time}));
+        serde_json::from_value(serde_json::json!({
+            "secret": "S", "destination": "d", "reachable": true, "introduced": introduced, "refs": refs,
+        }))
+        .unwrap()
+    }
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    fn push(name: &str, after: &str, time: &str) -> Push {
+        Push {
+            name: name.to_owned(),
+            before: String::new(),
+            after: after.to_owned(),
+            at: at(time).0,
+            commits: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_claimed_time_widens_and_never_narrows() {
+        let seen = at("2026-03-10T00:00:00Z");
+        let pushed = Some(at("2026-03-01T12:00:00Z").0);
+        let began = |claimed: Option<&str>, pushed| beginning(&exposure(claimed, &[]), pushed, seen);
+        // Made just before the push: the push is the better witness.
+        assert_eq!(
+            began(Some("2026-03-01T11:59:00Z"), pushed),
+            (at("2026-03-01T12:00:00Z"), Basis::Observed)
+        );
+        // Dated back: the span grows.
+        assert_eq!(began(Some("2020-01-01T00:00:00Z"), pushed), (at("2020-01-01T00:00:00Z"), Basis::Claimed));
+        // Dated ahead: nothing shrinks.
+        assert_eq!(
+            began(Some("2030-01-01T00:00:00Z"), pushed),
+            (at("2026-03-01T12:00:00Z"), Basis::Observed)
+        );
+        assert_eq!(began(Some("2030-01-01T00:00:00Z"), None), (seen, Basis::Observed));
+        assert_eq!(began(Some("2026-03-02T00:00:00Z"), None), (at("2026-03-02T00:00:00Z"), Basis::Claimed));
+        assert_eq!(began(None, None), (seen, Basis::Observed));
+    }
+
+    #[test]
+    fn an_exposure_ends_when_it_was_seen_gone_from_every_own_ref() {
+        let seen = at("2026-03-10T00:00:00Z");
+        let pushes = [
+            push("refs/heads/main", "a", "2026-03-01T12:00:00Z"),
+            push("refs/heads/main", "r", "2026-03-02T12:00:00Z"),
+            push("refs/heads/main", "x", "2026-03-03T12:00:00Z"),
+        ];
+        let all: Vec<&Push> = pushes.iter().collect();
+        let brought: Vec<&&Push> = all.iter().take(1).collect();
+        let ended = |refs: &[(&str, Option<&str>)]| end(&exposure(None, refs), &brought, &all, seen);
+        // It stands on one branch: open.
+        assert_eq!(ended(&[("refs/heads/main", Some("r")), ("refs/heads/dev", None)]), None);
+        // A pull request's ref is not the repository's own.
+        let removed = Some((at("2026-03-02T12:00:00Z"), Basis::Observed));
+        assert_eq!(ended(&[("refs/heads/main", Some("r")), ("refs/pull/1/head", None)]), removed);
+        // A force-push left no commit that removed it: the last push to that branch counts, which is the wider span.
+        assert_eq!(ended(&[]), Some((at("2026-03-03T12:00:00Z"), Basis::Observed)));
+        // Nobody tells of the push: our own look.
+        assert_eq!(end(&exposure(None, &[]), &[], &[], seen), Some((seen, Basis::Observed)));
+    }
 }

@@ -153,6 +153,15 @@ pub async fn dry_run(app: &App, _by: &Responder, case: CaseId, include_claimed: 
     Ok(plan)
 }
 
+/// The dry run after another look where one would tell more ([`radius::up_to_date`]).
+///
+/// # Errors
+/// [`super::DeskError::ExaminationUnderWay`] while a look is under way that this is worth waiting for.
+pub async fn up_to_date(app: &App, by: &Responder, case: CaseId, include_claimed: bool) -> Result<Plan> {
+    radius::up_to_date(app, by, case).await?;
+    dry_run(app, by, case, include_claimed).await
+}
+
 /// Keeps a plan that somebody is shown.
 pub(super) async fn keep(tx: &mut Tx, plan: &Plan, now: Instant) -> Result<()> {
     let text = serde_json::to_string(plan).unwrap_or_default();

@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use super::evidence::{self, Evidence, Known, Verdict};
 use super::forge::Runs;
+use super::scan_document::CITED_LIMIT;
+use super::subject::RepositoryName;
 use super::{DeskError, Result, case, examination};
 use crate::app::App;
 use crate::authority::Responder;
 use crate::clock::{Instant, SECOND};
 use crate::ids::{AccountId, CaseId, ExposureId, FileId, ProjectId, PublisherId, ReleaseId, TokenId};
+use crate::project::ProjectName;
 use crate::store::examinations::{self, Examination, ExaminationState};
 use crate::store::exposures::{self, Basis, Exposure, Standing, UsedFor};
 use crate::store::files::{self, FileState, ReleaseState};
@@ -284,6 +287,8 @@ pub struct Radius {
     pub checkpoint: i64,
     /// What a reader must know about gaps.
     pub warnings: Vec<String>,
+    /// Repositories whose tokens were used since the last look at them.
+    pub outdated: BTreeSet<String>,
 }
 
 /// The blast radius of a case.
@@ -293,6 +298,52 @@ pub struct Radius {
 pub async fn of_case(app: &App, _by: &Responder, id: CaseId) -> Result<Radius> {
     let mut tx = app.store.read().await?;
     compute(&mut tx, id).await
+}
+
+/// How long a look that a responder's question caused is waited for, and how soon another one may follow, in seconds. A thief
+/// who keeps trying must not keep the desk waiting.
+const LOOK_AGAIN_SECONDS: i64 = 60;
+
+/// The blast radius of a case, after another look at repositories whose tokens were used since the last one: only a new
+/// look tells of the runs since then.
+///
+/// # Errors
+/// [`DeskError::ExaminationUnderWay`] while a look is under way that this is worth waiting for.
+pub async fn up_to_date(app: &App, by: &Responder, id: CaseId) -> Result<Radius> {
+    let now = app.now();
+    let mut tx = app.store.read().await?;
+    let looks = examinations::of_case(&mut tx, id).await?;
+    drop(tx);
+    let radius = of_case(app, by, id).await?;
+    let recent = |look: &&Examination| look.requested_at.plus_seconds(LOOK_AGAIN_SECONDS) > now;
+    for repository in &radius.outdated {
+        let newest =
+            looks.iter().filter(|look| look.repository == *repository).max_by_key(|look| look.requested_at);
+        match newest.filter(recent) {
+            // Its first failure ends the waiting: the decision shall not hang on the forge.
+            Some(look) if look.state == ExaminationState::Waiting && look.problem.is_none() => {}
+            Some(_) => continue,
+            None => look_again(app, id, repository, &looks).await?,
+        }
+        return Err(DeskError::ExaminationUnderWay { repository: repository.clone() });
+    }
+    Ok(radius)
+}
+
+async fn look_again(app: &App, id: CaseId, repository: &str, looks: &[Examination]) -> Result<()> {
+    let Ok(name) = RepositoryName::parse(repository) else { return Ok(()) };
+    let cited: BTreeSet<String> = looks
+        .iter()
+        .filter(|look| look.repository == repository)
+        .flat_map(|look| look.cited.iter().cloned())
+        .collect();
+    let cited = cited.into_iter().take(CITED_LIMIT).collect();
+    let mut tx = app.store.write().await?;
+    examination::queue(&mut tx, app.now(), &name, examination::Asked { case: Some(id), report: None, cited })
+        .await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(())
 }
 
 /// A repository of the case with what was seen there.
@@ -377,6 +428,7 @@ pub(super) async fn compute(tx: &mut Tx, id: CaseId) -> Result<Radius> {
         releases: Vec::new(),
         checkpoint: events::last_sealed(tx).await?.and_then(|event| event.position).unwrap_or(0),
         warnings: warnings(&looks, &grounds),
+        outdated: BTreeSet::new(),
     };
     let mut search = Search {
         grounds: &grounds,
@@ -638,8 +690,8 @@ impl Search<'_> {
             .flat_map(|exposure| &exposure.used_for)
             .filter(|used| used.registry == "pypi")
             .filter_map(|used| used.package.as_deref())
-            .filter_map(|name| name.parse::<pep508_rs::PackageName>().ok())
-            .map(|name| name.to_string())
+            .filter_map(|name| name.parse::<ProjectName>().ok())
+            .map(|name| name.normalised())
             .collect();
         for name in claims {
             if let Some(project) = projects::by_name(tx, &name).await? {
@@ -963,17 +1015,8 @@ impl Search<'_> {
         known.proved = proved;
         let uses = self.uses(tx, found.token.id).await?;
         let mut evidence = evidence::judge(&uses, &known, radius.checkpoint);
-        let looked = known.runs_known.map(|(_, until)| until);
-        if let Some(looked) = looked.filter(|looked| uses.iter().any(|one| one.at > *looked))
-            && found.token.kind == TokenKind::LongLived
-        {
-            radius.warnings.push(format!(
-                "Token {:?} was used after the last look at {} ({}), so its runs since then are not known; open the case for \
-                 that repository again, and it is looked at again.",
-                found.token.description,
-                known.repositories.join(", "),
-                looked.for_people()
-            ));
+        if found.token.kind == TokenKind::LongLived && found.rank > Rank::Unlikely {
+            self.note_outdated(&found, &uses, radius);
         }
         if found.token.kind == TokenKind::Minted {
             minted_evidence(&mut evidence, found.rank == Rank::Certain);
@@ -1015,6 +1058,23 @@ impl Search<'_> {
             evidence,
         });
         Ok(())
+    }
+
+    /// A use after the last look, where the forge tells of runs: another look would tell more.
+    fn note_outdated(&self, found: &FoundToken, uses: &[TokenUse], radius: &mut Radius) {
+        for ground in found.grounds.iter().filter_map(|index| self.grounds.get(*index)) {
+            if ground.runs.is_none() || uses.iter().all(|one| one.at <= ground.examined_at) {
+                continue;
+            }
+            if radius.outdated.insert(ground.repository.clone()) {
+                radius.warnings.push(format!(
+                    "Tokens were used after the last look at {} ({}): its runs since then are not known yet, so those uses \
+                     are judged by networks alone.",
+                    ground.repository,
+                    ground.examined_at.for_people()
+                ));
+            }
+        }
     }
 
     async fn files(

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::pasted;
 use crate::ids::TokenId;
+use crate::project::ProjectName;
 
 /// Longest value of a subject, in bytes.
 pub const SUBJECT_LIMIT: usize = 500;
@@ -126,8 +127,9 @@ pub enum SubjectError {
 }
 
 fn project_name(text: &str, kind: &'static str) -> Result<String, SubjectError> {
-    pep508_rs::PackageName::from_str(text.trim())
-        .map(|name| name.to_string())
+    text.trim()
+        .parse::<ProjectName>()
+        .map(|name| name.normalised())
         .map_err(|_| SubjectError::Value { kind, expected: "a project's name, such as requests" })
 }
 

@@ -1,10 +1,13 @@
 //! The security history as people read it: what happened, when, who did it, and from where.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::clock::Instant;
 use crate::history::Actor;
-use crate::store::events::{self, EventRow, Subject};
+use crate::ids::PersonalId;
+use crate::store::events::{self, EventRow, Personal, Subject};
 use crate::store::{self, Tx};
 
 /// How far back an account's own page goes, in days: as PyPI's. Older lines are kept, and an export has them.
@@ -75,35 +78,36 @@ pub async fn of_case(tx: &mut Tx, case: crate::ids::CaseId, limit: i64) -> store
 
 async fn lines(tx: &mut Tx, subject: Subject, limit: i64, offset: i64) -> store::Result<Lines> {
     let mut rows = events::of_subject(tx, subject, limit + 1, offset).await?;
+    let personal = events::personal_of_subject(tx, subject, limit + 1, offset).await?;
+    let personal: HashMap<PersonalId, Personal> = personal.into_iter().map(|one| (one.id, one)).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let mut lines = Vec::with_capacity(rows.len());
-    for row in rows {
-        lines.push(line(tx, row).await?);
-    }
-    Ok(Lines { lines, more })
+    let lines = rows.into_iter().map(|row| {
+        let personal = row.personal_id.and_then(|id| personal.get(&id));
+        line(row, personal, subject)
+    });
+    Ok(Lines { lines: lines.collect(), more })
 }
 
-async fn line(tx: &mut Tx, row: EventRow) -> store::Result<Line> {
-    let personal = match row.personal_id {
-        Some(id) => events::personal(tx, id).await?,
-        None => None,
-    };
-    let erased = personal.as_ref().is_some_and(|personal| personal.erased_at.is_some());
-    let (address, client) = personal.map_or((None, None), |personal| (personal.address, personal.user_agent));
-    Ok(Line {
+fn line(row: EventRow, personal: Option<&Personal>, subject: Subject) -> Line {
+    let actor = serde_json::from_str::<Actor>(&row.actor).ok();
+    // From where somebody else acted is theirs: a new member does not learn the address of the owner who added them.
+    let personal = personal.filter(|_| match (subject, &actor) {
+        (Subject::Account(account), Some(Actor::Account { id, .. })) => *id == account,
+        _ => true,
+    });
+    Line {
         at: row.at,
         what: in_words(&row.tag).to_owned(),
         details: details(&row.details),
-        who: serde_json::from_str::<Actor>(&row.actor)
-            .map_or_else(|_| String::from("unreadable"), |actor| actor.label()),
+        who: actor.map_or_else(|| String::from("unreadable"), |actor| actor.label()),
         tag: row.tag,
-        address,
-        client: client.filter(|client| !client.is_empty()),
-        erased,
+        address: personal.and_then(|personal| personal.address.clone()),
+        client: personal.and_then(|personal| personal.user_agent.clone()).filter(|client| !client.is_empty()),
+        erased: personal.is_some_and(|personal| personal.erased_at.is_some()),
         position: row.position,
-    })
+    }
 }
 
 /// What a tag says. A tag without words of its own is shown as it is: nothing is left out for lack of a phrase.

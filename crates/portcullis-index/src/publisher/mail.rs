@@ -5,9 +5,9 @@ use askama::Template;
 use portcullis_trust::publisher::Publisher as Configured;
 
 use crate::app::App;
-use crate::ids::EventId;
+use crate::ids::{EventId, PublisherId};
 use crate::notice::{self, Letter, harmless};
-use crate::store::projects::{self, Project};
+use crate::store::projects::{self, Project, ProjectRole};
 use crate::store::{self, Tx};
 
 /// What changed.
@@ -107,4 +107,51 @@ impl Told<'_> {
         }
         Ok(())
     }
+}
+
+#[derive(Template)]
+#[template(path = "mail/environment.txt")]
+struct EnvironmentMail<'a> {
+    name: &'a str,
+    publisher: String,
+    project: &'a str,
+    environment: String,
+    address: &'a str,
+    contact: &'a str,
+}
+
+/// Suggests to the owners of a project that they bind its publisher to the environment that its jobs use already. PyPI
+/// writes so at every mint; once is enough.
+///
+/// # Errors
+/// Where the database refuses.
+pub(crate) async fn suggest_environment(
+    tx: &mut Tx,
+    app: &App,
+    project: &Project,
+    publisher: PublisherId,
+    configured: &Configured,
+    environment: &str,
+) -> store::Result<()> {
+    for (account, name, role) in projects::members(tx, project.id).await? {
+        if role != ProjectRole::Owner {
+            continue;
+        }
+        let mail = EnvironmentMail {
+            name: &name,
+            publisher: harmless(&super::label(configured)),
+            project: &project.name,
+            environment: harmless(environment),
+            address: app.base_url.authority(),
+            contact: app.contact(),
+        };
+        let letter = Letter {
+            kind: "environment-ignored-in-trusted-publisher",
+            key: publisher.to_string(),
+            subject: format!("Bind the trusted publisher of {} to its environment", project.name),
+            body: mail.render().unwrap_or_default(),
+        };
+        notice::write_to(tx, app, account, letter).await?;
+    }
+    Ok(())
 }

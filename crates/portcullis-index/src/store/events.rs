@@ -168,18 +168,52 @@ pub enum Subject {
 /// # Errors
 /// Where the database refuses.
 pub async fn of_subject(tx: &mut Tx, subject: Subject, limit: i64, offset: i64) -> Result<Vec<EventRow>> {
-    let (condition, id) = match subject {
-        Subject::Account(id) => (" WHERE account_id = $1", id.to_string()),
-        Subject::Project(id) => (" WHERE project_id = $1", id.to_string()),
-        Subject::Case(id) => (" WHERE case_id = $1", id.to_string()),
-    };
-    let rows = sqlx::query(statement(&[COLUMNS, condition, " ORDER BY at DESC, id DESC LIMIT $2 OFFSET $3"]))
+    let (condition, id) = subject.condition();
+    let rows = sqlx::query(statement(&[COLUMNS, condition, NEWEST_FIRST]))
         .bind(id)
         .bind(limit)
         .bind(offset)
         .fetch_all(tx.connection())
         .await?;
     rows.iter().map(event).collect()
+}
+
+const NEWEST_FIRST: &str = " ORDER BY at DESC, id DESC LIMIT $2 OFFSET $3";
+
+impl Subject {
+    fn condition(self) -> (&'static str, String) {
+        match self {
+            Self::Account(id) => (" WHERE account_id = $1", id.to_string()),
+            Self::Project(id) => (" WHERE project_id = $1", id.to_string()),
+            Self::Case(id) => (" WHERE case_id = $1", id.to_string()),
+        }
+    }
+}
+
+/// The personal fields of the events that [`of_subject`] answers to the same question, in no order.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn personal_of_subject(
+    tx: &mut Tx,
+    subject: Subject,
+    limit: i64,
+    offset: i64,
+) -> Result<Vec<Personal>> {
+    let (condition, id) = subject.condition();
+    let rows = sqlx::query(statement(&[
+        PERSONAL_COLUMNS,
+        " WHERE id IN (SELECT personal_id FROM (SELECT personal_id FROM events",
+        condition,
+        NEWEST_FIRST,
+        ") AS page)",
+    ]))
+    .bind(id)
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(personal_row).collect()
 }
 
 /// A row of `personal`.
@@ -227,26 +261,27 @@ pub async fn insert_personal(tx: &mut Tx, personal: &Personal, now: Instant) -> 
 /// # Errors
 /// Where the database refuses.
 pub async fn personal(tx: &mut Tx, id: PersonalId) -> Result<Option<Personal>> {
-    let row = sqlx::query(
-        "SELECT id, account_id, salt, address, user_agent, digest, erased_at FROM personal WHERE id = $1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(tx.connection())
-    .await?;
-    row.as_ref()
-        .map(|row| {
-            let row = Columns(row);
-            Ok(Personal {
-                id: row.parsed("id")?,
-                account_id: row.optional_parsed("account_id")?,
-                salt: sqlx::Row::try_get(row.0, "salt")?,
-                address: row.optional_text("address")?,
-                user_agent: row.optional_text("user_agent")?,
-                digest: row.text("digest")?,
-                erased_at: row.optional_time("erased_at")?,
-            })
-        })
-        .transpose()
+    let row = sqlx::query(statement(&[PERSONAL_COLUMNS, " WHERE id = $1"]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(personal_row).transpose()
+}
+
+const PERSONAL_COLUMNS: &str =
+    "SELECT id, account_id, salt, address, user_agent, digest, erased_at FROM personal";
+
+fn personal_row(row: &sqlx::any::AnyRow) -> Result<Personal> {
+    let row = Columns(row);
+    Ok(Personal {
+        id: row.parsed("id")?,
+        account_id: row.optional_parsed("account_id")?,
+        salt: sqlx::Row::try_get(row.0, "salt")?,
+        address: row.optional_text("address")?,
+        user_agent: row.optional_text("user_agent")?,
+        digest: row.text("digest")?,
+        erased_at: row.optional_time("erased_at")?,
+    })
 }
 
 /// Erases the personal fields of an account: addresses, agents, mail. The digests stay. Returns how many rows.

@@ -8,6 +8,7 @@ use portcullis_index::desk::scan_document::DOCUMENT_LIMIT;
 use portcullis_index::desk::{DeskError, containment, plan};
 use portcullis_index::history;
 use portcullis_index::ids::{ProjectId, TokenId};
+use portcullis_index::jobs;
 use portcullis_index::store::accounts::{Account, AccountRole};
 use portcullis_index::store::files::FileState;
 use portcullis_index::store::projects::{self, RepositoryBasis, RepositoryLink};
@@ -705,5 +706,39 @@ async fn two_cases_that_hold_one_token_let_it_go_only_together() {
         assert_eq!(scene.token_state(other).await, TokenState::Suspended);
         scene.post(&release(&first), &secret, json!({"reason": "r"})).await;
         assert_eq!(scene.token_state(other).await, TokenState::Live);
+    }
+}
+
+#[tokio::test]
+async fn a_use_after_the_last_look_is_looked_at_again_and_nobody_waits_for_a_forge_that_is_down() {
+    for scene in scenes().await {
+        let incident = incident(&scene).await;
+        let (_, secret) = scene.responder("rosa").await;
+        let case = opened(&scene, &secret).await;
+        let radius = format!("/api/v1/cases/{case}/radius");
+        assert_eq!(scene.get(&radius, &secret).await.status, 200);
+        scene.stage.clock.pass_seconds(100);
+        // From the owner's own network: only the runs tell that it was not the owner.
+        let late = scene.app().now();
+        scene.upload(incident.token, incident.project, "1.5", "127.0.0.1", late).await;
+        assert_eq!(scene.get(&radius, &secret).await.json()["code"], "examination-under-way");
+        assert_eq!(scene.get(&radius, &secret).await.status, 409);
+        scene.work().await;
+        let shown = scene.get(&radius, &secret).await.json();
+        let uses = shown["tokens"][0]["evidence"]["uses"].as_array().unwrap();
+        assert_eq!((&uses[1]["verdict"], &uses[1]["runs"]), (&json!("thief's"), &json!("outside every run")));
+        assert_eq!(scene.count("SELECT COUNT(*) FROM examinations").await, 2);
+        // The forge is down, and the thief goes on: one try is waited for, then the plan comes with what is known.
+        scene.sees(Err(ForgeError::Failed(String::from("the forge is down"))));
+        scene.stage.clock.pass_seconds(100);
+        scene.upload(incident.token, incident.project, "1.6", "127.0.0.2", scene.app().now()).await;
+        let plan = format!("/api/v1/cases/{case}/plan");
+        assert_eq!(scene.post(&plan, &secret, json!({})).await.status, 409);
+        jobs::work_off(scene.app()).await.unwrap();
+        let planned = scene.post(&plan, &secret, json!({})).await;
+        assert_eq!(planned.status, 200, "{}", planned.text());
+        assert!(planned.json()["warnings"].to_string().contains("networks alone"));
+        // Two files by what is known, and one by its network.
+        assert_eq!(types(&planned.json()).iter().filter(|kind| **kind == "hold-file").count(), 3);
     }
 }

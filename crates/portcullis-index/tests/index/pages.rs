@@ -27,7 +27,7 @@ impl<'a> Browser<'a> {
         Self { stage, address: String::from("192.0.2.10"), cookie: None }
     }
 
-    fn at(stage: &'a Stage, address: &str) -> Self {
+    pub(crate) fn at(stage: &'a Stage, address: &str) -> Self {
         Self { stage, address: address.to_owned(), cookie: None }
     }
 

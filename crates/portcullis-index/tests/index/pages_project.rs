@@ -185,7 +185,7 @@ async fn an_owner_gives_and_takes_roles_and_one_owner_stays() {
         let struck = struck(&mut stage).await;
         person(&stage, "olu", AccountRole::User).await;
         let members = "/project/lanternfish/members";
-        let (mut mara, mut olu) = (Browser::new(&stage), Browser::new(&stage));
+        let (mut mara, mut olu) = (Browser::at(&stage, "192.0.2.77"), Browser::new(&stage));
         mara.sign_in("mara").await;
         olu.sign_in("olu").await;
         let token = mara.token().await;
@@ -200,7 +200,10 @@ async fn an_owner_gives_and_takes_roles_and_one_owner_stays() {
         assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text());
         let twice = mara.submit(PROJECT, members, &[("member", "olu"), ("role", "owner")]).await;
         assert_eq!(twice.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(olu.get("/account").await.text().contains("Member added"), "olu is not told of the role");
+        let told = olu.get("/account").await.text();
+        assert!(told.contains("Member added"), "olu is not told of the role");
+        assert!(!told.contains("192.0.2.77"), "olu learns the address of who gave the role");
+        assert!(mara.get("/project/lanternfish/history").await.text().contains("192.0.2.77"));
 
         // A maintainer uploads; who else does, an owner decides.
         let eves = olu.token().await;
@@ -317,5 +320,40 @@ async fn a_management_token_reaches_no_further_than_its_maker() {
         assert_eq!(revoked.status, StatusCode::SEE_OTHER);
         assert_eq!(ask().await, StatusCode::UNAUTHORIZED, "a revoked token still works");
         assert!(rosa.get("/account").await.text().contains("Management token revoked"));
+    }
+}
+
+#[tokio::test]
+async fn a_quarantined_project_says_so_and_offers_nothing() {
+    for mut stage in stages().await {
+        struck(&mut stage).await;
+        let mut browser = Browser::new(&stage);
+        assert!(browser.get(PROJECT).await.text().contains("href=\"/packages/"));
+        stage.tamper("UPDATE projects SET state = 'quarantined', state_cause = 'looked into <b>'").await;
+        let html = browser.get(PROJECT).await.text();
+        assert!(
+            html.contains("This project is quarantined") && html.contains("looked into &#60;b&#62;"),
+            "{html}"
+        );
+        assert!(!html.contains("href=\"/packages/"), "a file is still offered");
+        let mut mara = Browser::new(&stage);
+        mara.sign_in("mara").await;
+        let refused = mara.submit(PROJECT, FORM, &publisher()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "its owner changes who may publish");
+    }
+}
+
+#[tokio::test]
+async fn an_accounts_page_reaches_back_ninety_days_and_no_further() {
+    for stage in stages().await {
+        person(&stage, "ada", AccountRole::User).await;
+        let day = 86_400;
+        stage.clock.pass_seconds(90 * day - 60);
+        let mut ada = Browser::new(&stage);
+        ada.sign_in("ada").await;
+        assert!(ada.get("/account").await.text().contains("Account made"));
+        stage.clock.pass_seconds(120);
+        let later = ada.get("/account").await.text();
+        assert!(later.contains("Signed in") && !later.contains("Account made"), "{later}");
     }
 }

@@ -753,6 +753,14 @@ async fn everybody_in_a_project_is_told_who_may_publish_it() {
         {
             assert!(body.contains(part), "{part}: {body}");
         }
+        for jti in ["e-1", "e-2"] {
+            let in_environment = claims(&stage, &issuer, jti, &[("environment", json!("Release"))]);
+            assert_eq!(exchange(&stage, &issuer.sign(&in_environment)).await.status, StatusCode::OK);
+        }
+        let suggested = "notices WHERE kind = 'environment-ignored-in-trusted-publisher'";
+        assert_count(&stage, count(&stage, suggested).await, 1, "suggested once");
+        let body = stage.look("SELECT body FROM notices WHERE kind LIKE 'environment-ignored%'").await;
+        assert!(body.contains("from the deployment environment Release."), "{body}");
         publisher::add_pending_by_operator(
             &stage.app,
             &mara,

@@ -75,7 +75,7 @@ async fn blast_radius(
     responder: Responder,
     PathId(id): PathId<CaseId>,
 ) -> Result<Json<Radius>, Problem> {
-    Ok(Json(radius::of_case(&app, &responder, id).await?))
+    Ok(Json(radius::up_to_date(&app, &responder, id).await?))
 }
 
 #[derive(Deserialize)]
@@ -90,7 +90,7 @@ async fn make_plan(
     PathId(id): PathId<CaseId>,
     JsonBody(body): JsonBody<PlanBody>,
 ) -> Result<Json<Plan>, Problem> {
-    Ok(Json(plan::dry_run(&app, &responder, id, body.include_claimed).await?))
+    Ok(Json(plan::up_to_date(&app, &responder, id, body.include_claimed).await?))
 }
 
 #[derive(Deserialize)]
