@@ -78,6 +78,10 @@ pub fn place(delivery: &Delivery) -> Place {
         Channel::Log => named(Class::Log),
         Channel::Artifact | Channel::Cache => named(Class::Artifact),
         Channel::Disk => named(Class::Disk),
+        Channel::Program => match of_address(&delivery.target) {
+            place if place.host.is_some() => place,
+            _ => named(Class::Unknown),
+        },
         Channel::Action | Channel::Reusable | Channel::Image => {
             let mut place = named(Class::Repository);
             place.name = delivery.target.template().split('@').next().unwrap_or("").to_ascii_lowercase();
@@ -350,6 +354,7 @@ mod tests {
                 source: Source::Secret("HOOK".to_owned()),
                 encodings: Vec::new(),
                 trail: Trail::default(),
+                dropped: false,
             })
         };
         assert_eq!(of_address(&Value::part(secret())).key(), "configured:HOOK");

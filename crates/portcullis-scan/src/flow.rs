@@ -239,6 +239,7 @@ impl<'a> Tracer<'a> {
             source,
             encodings: Vec::new(),
             trail: Trail::default().then(hop),
+            dropped: false,
         }))
     }
 
@@ -287,6 +288,11 @@ impl<'a> Tracer<'a> {
         let labelled = is_labelled(&content);
         let bare = is_bare(&content);
         let carried: Vec<Carried> = content.only_carried().carried().cloned().collect();
+        // What never arrives is worth a word only where it would have left for another machine.
+        let leaves = matches!(channel, Channel::Network | Channel::Dns);
+        if !leaves && carried.iter().all(|one| one.dropped) {
+            return;
+        }
         if carried.is_empty() || self.trace.deliveries.len() >= DELIVERIES_MAX {
             return;
         }

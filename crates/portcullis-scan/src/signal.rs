@@ -98,6 +98,8 @@ signals! {
     LongLivedToken = "long-lived-token", Weak, "A package is published with a token that lives until somebody revokes it, where Trusted Publishing would do.";
     Unanalysed = "unanalysed", Weak, "The file could not be analysed; a coarse search stands in for it.";
     KnownIndicator = "known-indicator", Weak, "The destination is on a list of indicators that the operator gave. A list is always late, so it only confirms.";
+    DroppedByRunner = "dropped-by-runner", Excuse, "The value comes as a job output, from which the runner takes out what holds a secret as it is: an attempt, unless the secret is changed first.";
+    UnknownCommand = "unknown-command", Place, "Which program gets the secret is only known when it runs: `$(cat name) \"$TOKEN\"`.";
     CouldNotRun = "could-not-run", Excuse, "GitHub would refuse to run this file as it is.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
     WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";

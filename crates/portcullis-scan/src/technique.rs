@@ -81,13 +81,12 @@ impl Evidence<'_> {
         groups.into_iter().map(|(_, group)| group).collect()
     }
 
-    /// Everything that the deliveries of a group carry.
+    /// Everything that the deliveries of a group carry; what the runner drops on the way only where it is all there is.
     pub fn carried(&self, group: &[usize]) -> Vec<&Carried> {
-        group
-            .iter()
-            .filter_map(|at| self.trace.deliveries.get(*at))
-            .flat_map(|delivery| &delivery.carried)
-            .collect()
+        let deliveries = group.iter().filter_map(|at| self.trace.deliveries.get(*at));
+        let all: Vec<&Carried> = deliveries.flat_map(|delivery| &delivery.carried).collect();
+        let arriving: Vec<&Carried> = all.iter().copied().filter(|one| !one.dropped).collect();
+        if arriving.is_empty() { all } else { arriving }
     }
 
     /// Facts about what leaves, whatever the road.
@@ -95,6 +94,9 @@ impl Evidence<'_> {
         let mut signals = BTreeSet::new();
         let carried = self.carried(group);
         let names = named_secrets(&carried);
+        if !carried.is_empty() && carried.iter().all(|one| one.dropped) {
+            signals.insert(Signal::DroppedByRunner);
+        }
         for one in &carried {
             match &one.source {
                 Source::AllSecrets => {

@@ -13,6 +13,7 @@ mod secret_to_disk;
 mod secret_to_host;
 mod secret_to_log;
 mod secret_to_repository;
+mod secret_to_unknown_command;
 mod untrusted_code;
 
 /// All of them.
@@ -22,6 +23,7 @@ pub const ALL: &[&dyn Technique] = &[
     &secret_to_artifact::SecretToArtifact,
     &secret_to_repository::SecretToRepository,
     &secret_to_disk::SecretToDisk,
+    &secret_to_unknown_command::SecretToUnknownCommand,
     &secret_to_action::SecretToAction,
     &reverse_shell::ReverseShell,
     &backdoor::Backdoor,

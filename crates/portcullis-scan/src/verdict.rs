@@ -24,6 +24,8 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
                 Verdict::Exposed
             }
         }
+        _ if has(Signal::DroppedByRunner) => Verdict::Suspicious,
+        "secret-to-unknown-command" => Verdict::Suspicious,
         "reverse-shell" => Verdict::Malicious,
         "backdoor" => Verdict::Suspicious,
         "unanalysed-workflow" => {

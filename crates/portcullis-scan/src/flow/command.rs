@@ -6,6 +6,7 @@
 pub mod action;
 mod curl;
 mod filter;
+mod image;
 pub use filter::{decode_base64, decode_utf16_base64};
 mod network;
 mod tool;
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::flow::script::Script;
 use crate::flow::shell::{self, Argument, Shell};
-use crate::flow::trace::ObservationKind;
+use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{HopKind, Part, Source, Value};
 use crate::flow::{JobState, Tracer};
 use crate::span::Bytes;
@@ -127,7 +128,8 @@ pub fn run(
 ) -> Value {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name).trim_end_matches(".exe").to_owned();
     if first.value.literal().is_none_or(str::is_empty) && !first.value.carries() && base.contains("${") {
-        // A command that can't be known (`$RUNNER_TOOL …`): work, and its arguments are its own business.
+        // A command that can't be known (`$RUNNER_TOOL …`): work, and whoever gets the secrets among its words.
+        hand_to_unknown(shell, name, &arguments, &stdin, bytes);
         shell.tracer.works();
         return Value::unknown();
     }
@@ -176,6 +178,24 @@ pub fn run(
         shell.tracer.works();
     }
     Value::unknown()
+}
+
+/// Notes that a command whose name can't be known gets secrets; where to, if an address is among its words.
+fn hand_to_unknown(
+    shell: &mut Shell<'_, '_>,
+    name: &str,
+    arguments: &[Argument],
+    stdin: &Value,
+    bytes: Bytes,
+) {
+    let mut handed = stdin.only_carried();
+    for argument in arguments {
+        handed.append(argument.value.only_carried());
+    }
+    let address = arguments.iter().find(|argument| argument.value.prefix().contains("://"));
+    let target = address.map_or_else(|| Value::text(name), |argument| argument.value.clone());
+    let file = shell.file();
+    shell.tracer.deliver(handed, Channel::Program, Role::Payload, target, "unknown command", file, bytes);
 }
 
 fn wrapped(shell: &mut Shell<'_, '_>, name: &str, arguments: Vec<Argument>, bytes: Bytes) -> Value {

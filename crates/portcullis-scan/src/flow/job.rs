@@ -212,10 +212,11 @@ fn run_job(
         .map(|entry| {
             let mut value = any_value(&entry.node, &scope, file, 0);
             // The runner drops a job output that holds a secret as it is; only a changed one gets through.
-            value.parts.retain(|part| match part {
-                Part::Carried(carried) => !carried.encodings.is_empty(),
-                _ => true,
-            });
+            for part in &mut value.parts {
+                if let Part::Carried(carried) = part {
+                    carried.dropped |= carried.encodings.is_empty();
+                }
+            }
             (entry.name.to_ascii_lowercase(), value)
         })
         .collect()

@@ -87,28 +87,30 @@ pub fn run(
     depth: usize,
 ) -> Value {
     let Some(parsed) = parse(tracer, script) else { return Value::unknown() };
-    let exported = environment.keys().cloned().collect();
-    let mut shell = Shell {
-        tracer,
-        state,
-        variables: environment.clone(),
-        exported,
-        functions: HashMap::new(),
-        aliases: HashMap::new(),
-        arrays: HashMap::new(),
-        positional,
-        readers: HashMap::new(),
-        output_target: None,
-        descriptors: HashMap::new(),
-        depth: depth + 1,
-        parsed: Arc::clone(&parsed),
-        stdin: Value::empty(),
-    };
+    let mut shell = Shell::new(tracer, state, environment, Arc::clone(&parsed), depth);
+    shell.positional = positional;
     if shell.depth > DEPTH_MAX {
         shell.tracer.incomplete("commands nested too deeply");
         return Value::unknown();
     }
     shell.statement(parsed.tree.root_node())
+}
+
+/// Runs one command whose words no shell has touched, standing where the (empty) script does. What it prints goes to the
+/// log.
+pub fn run_words(
+    tracer: &mut Tracer<'_>,
+    state: &mut JobState,
+    environment: &HashMap<String, Value>,
+    place: Script,
+    words: Vec<Argument>,
+    depth: usize,
+) {
+    let (file, bytes) = (place.file, place.bytes(0..0));
+    let Some(parsed) = parse(tracer, place) else { return };
+    let mut shell = Shell::new(tracer, state, environment, parsed, depth);
+    let output = shell.invoke(words, bytes);
+    tracer.log(&output, file, bytes);
 }
 
 fn parse(tracer: &mut Tracer<'_>, script: Script) -> Option<Arc<Parsed>> {
@@ -137,6 +139,31 @@ pub fn parse_tree(text: &str, language: &tree_sitter::Language) -> Option<Tree> 
 }
 
 impl<'t, 'a> Shell<'t, 'a> {
+    fn new(
+        tracer: &'t mut Tracer<'a>,
+        state: &'t mut JobState,
+        environment: &HashMap<String, Value>,
+        parsed: Arc<Parsed>,
+        depth: usize,
+    ) -> Self {
+        Shell {
+            tracer,
+            state,
+            variables: environment.clone(),
+            exported: environment.keys().cloned().collect(),
+            functions: HashMap::new(),
+            aliases: HashMap::new(),
+            arrays: HashMap::new(),
+            positional: Vec::new(),
+            readers: HashMap::new(),
+            output_target: None,
+            descriptors: HashMap::new(),
+            depth: depth + 1,
+            parsed,
+            stdin: Value::empty(),
+        }
+    }
+
     /// Where a node stands in its file.
     pub fn bytes(&self, node: Node<'_>) -> Bytes {
         self.parsed.script.bytes(node.byte_range())

@@ -35,6 +35,8 @@ pub enum Channel {
     Image,
     /// The disk of a self-hosted runner.
     Disk,
+    /// A program whose name is only known when it runs.
+    Program,
     /// A package registry, as its credential.
     Registry,
 }

@@ -145,6 +145,9 @@ pub struct Carried {
     pub encodings: Vec<Encoding>,
     /// How it got here.
     pub trail: Trail,
+    /// Whether the runner takes it out on the way, so that sending it is only an attempt: a job output that holds a secret
+    /// as it is (GitHub, "Passing information between jobs").
+    pub dropped: bool,
 }
 
 /// A piece of a value.
@@ -294,7 +297,9 @@ impl Value {
         let mut seen = BTreeSet::new();
         let parts = self
             .carried()
-            .filter(|carried| seen.insert((carried.source.clone(), carried.encodings.clone())))
+            .filter(|carried| {
+                seen.insert((carried.source.clone(), carried.encodings.clone(), carried.dropped))
+            })
             .cloned()
             .map(Part::Carried)
             .collect();
@@ -369,6 +374,7 @@ mod tests {
             source: Source::Secret(name.to_owned()),
             encodings: Vec::new(),
             trail: Trail::default(),
+            dropped: false,
         })
     }
 

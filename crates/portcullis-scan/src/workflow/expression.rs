@@ -100,6 +100,7 @@ impl Evaluation<'_> {
             source,
             encodings: Vec::new(),
             trail: Trail::default().then(hop),
+            dropped: false,
         }))
     }
 

@@ -64,7 +64,15 @@ pub fn run(
 ) {
     let name = action.reference.split('@').next().unwrap_or("").to_ascii_lowercase();
     if let Some(image) = action.reference.strip_prefix("docker://") {
-        tracer.works();
+        let arguments = super::image::words(&action.input("args"));
+        let entrypoint = action.inputs.get("entrypoint").cloned();
+        let words = super::image::command_line(image, entrypoint, arguments, action.bytes);
+        if words.is_empty() {
+            tracer.works();
+        } else {
+            let script = Script::from_value(Value::empty(), action.file, action.bytes);
+            crate::flow::shell::run_words(tracer, state, environment, script, words, action.depth);
+        }
         let target = Value::text(image);
         tracer.deliver(
             action.everything(),

@@ -348,6 +348,9 @@ fn object_store(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 
 fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     shell.tracer.works();
+    if matches!(call.name, "docker" | "podman") && call.texts().iter().any(|text| text == "run") {
+        return super::image::run(shell, call);
+    }
     let words = call.operands().iter().map(|operand| operand.value.clone()).collect::<Vec<_>>();
     let verb = words.first().map(Value::template).unwrap_or_default();
     let file = shell.file();

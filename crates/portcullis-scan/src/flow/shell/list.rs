@@ -1,5 +1,6 @@
 //! What holds several words: arrays, positional parameters, aliases, and words that the grammar takes apart.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tree_sitter::Node;
@@ -116,6 +117,21 @@ impl Shell<'_, '_> {
             },
         };
         Some(all.into_iter().skip(from).take(count.unwrap_or(usize::MAX)).collect())
+    }
+
+    /// Runs a command line inside a container, which sees only these variables.
+    pub fn inside(&mut self, variables: HashMap<String, Value>, words: Vec<Argument>, bytes: Bytes) -> Value {
+        let exported = variables.keys().cloned().collect();
+        let outer_variables = std::mem::replace(&mut self.variables, variables);
+        let outer_exported = std::mem::replace(&mut self.exported, exported);
+        let outer_functions = std::mem::take(&mut self.functions);
+        let outer_aliases = std::mem::take(&mut self.aliases);
+        let output = self.invoke(words, bytes);
+        self.variables = outer_variables;
+        self.exported = outer_exported;
+        self.functions = outer_functions;
+        self.aliases = outer_aliases;
+        output
     }
 
     /// Nodes without space between them as one word.
