@@ -187,3 +187,15 @@ fn containers_started_by_hand() {
     }
     assert_eq!(judged(&with_script("docker run alpine sh -c 'curl -d \"$A$B\" URL'")), None);
 }
+
+/// Where a program is found does not change what it does.
+#[test]
+fn programs_looked_up_first() {
+    for script in [
+        "$(which curl) -d \"$A$B\" URL",
+        "c=$(command -v curl | head -n 1)\n\"$c\" -d \"$A$B\" URL",
+        "c=$(find /usr/bin -name curl 2>/dev/null | head -n1)\n$c -d \"$A$B\" URL",
+    ] {
+        script_stolen(script);
+    }
+}

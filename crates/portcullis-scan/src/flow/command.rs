@@ -199,6 +199,13 @@ fn hand_to_unknown(
 }
 
 fn wrapped(shell: &mut Shell<'_, '_>, name: &str, arguments: Vec<Argument>, bytes: Bytes) -> Value {
+    if name == "command"
+        && let [flag, program, ..] = arguments.as_slice()
+        && matches!(flag.value.literal(), Some("-v" | "-V"))
+    {
+        // Tells where a program is, and doesn't run it.
+        return program.value.clone();
+    }
     let mut added = Vec::new();
     let mut at = 0;
     let takes_value = |text: &str| match name {

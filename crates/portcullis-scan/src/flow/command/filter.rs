@@ -22,6 +22,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             _ => shell.dump_environment(call.bytes),
         },
         "set" if call.arguments.is_empty() => shell.dump_environment(call.bytes),
+        "which" | "whence" => match call.operands().first() {
+            Some(program) => program.value.clone(),
+            None => Value::empty(),
+        },
         "read" | "mapfile" | "readarray" => {
             read(shell, call);
             Value::empty()
@@ -86,6 +90,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 .any(|text| text.starts_with("-c") || text.starts_with("-b") || text.starts_with("--bytes"));
             if partial && content.carries() {
                 encode(shell, call, content, Encoding::Partial)
+            } else if call.name != "cut" && !partial && content.literal().is_some_and(is_one_line) {
+                content
             } else {
                 narrowed(content)
             }
@@ -173,6 +179,11 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         _ => return None,
     };
     Some(output)
+}
+
+/// Whether `head` and `tail` leave it as it is.
+fn is_one_line(text: &str) -> bool {
+    !text.trim_end_matches('\n').contains('\n')
 }
 
 fn computed(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
