@@ -12,12 +12,14 @@ use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{self, Actor, Event, Origin};
 use crate::ids::AccountId;
+use crate::management_token;
 use crate::server_key::ServerKeyError;
 use crate::store::accounts::{self, Account, AccountRole, AccountState};
 use crate::store::{StoreError, Tx, sessions};
 
 pub mod one_time_link;
 pub mod password;
+pub mod recent;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in;
@@ -51,6 +53,17 @@ pub enum AccountError {
     /// The present password, asked for before a change, is not it.
     #[error("the present password is not right; nothing was changed")]
     WrongPassword,
+    /// It is a while since they proved who they are.
+    #[error(
+        "it is a while since you signed in: for this, give your password again, and a code where you have a second factor"
+    )]
+    ProveAgain,
+    /// A reason is missing.
+    #[error("say why; the history keeps the reason")]
+    NoReason,
+    /// The account is in that state already.
+    #[error("the account is {0} already")]
+    AlreadySo(AccountState),
     /// The link was used, has expired, or never was.
     #[error("this link was used already or has expired; ask for a new one")]
     LinkDead,
@@ -260,6 +273,7 @@ pub async fn erase(app: &App, account: &Account, reason: &str, actor: Actor) -> 
     let mut tx = app.store.write().await?;
     let rows = crate::store::events::erase_personal(&mut tx, account.id, now).await?;
     sessions::end_all(&mut tx, account.id, now).await?;
+    management_token::end_all(&mut tx, now, account.id, "the account was erased", &actor, None).await?;
     let mut event = Event::new("account:erase", actor);
     event.account = Some(account.id);
     event.details = json!({ "reason": crate::visible::visible(reason, 500), "rows": rows });
@@ -275,7 +289,56 @@ pub fn actor(account: &Account) -> Actor {
     Actor::Account { id: account.id, name: account.name.clone() }
 }
 
-/// Replaces a password by its owner, who gives the present one. All sessions end.
+/// Freezes an account: it can't sign in, its sessions end, and neither its upload tokens nor its management tokens are taken
+/// until it is thawed.
+///
+/// # Errors
+/// [`AccountError::NoReason`]; [`AccountError::AlreadySo`] where it is frozen.
+pub async fn freeze(app: &App, account: &Account, reason: &str, by: Actor) -> Result<(), AccountError> {
+    change_state(app, account, AccountState::Frozen, reason, by).await
+}
+
+/// Lets a frozen account act again. Its sessions stay ended; its tokens are what they were.
+///
+/// # Errors
+/// [`AccountError::NoReason`]; [`AccountError::AlreadySo`] where it is not frozen.
+pub async fn unfreeze(app: &App, account: &Account, reason: &str, by: Actor) -> Result<(), AccountError> {
+    change_state(app, account, AccountState::Active, reason, by).await
+}
+
+async fn change_state(
+    app: &App,
+    account: &Account,
+    state: AccountState,
+    reason: &str,
+    by: Actor,
+) -> Result<(), AccountError> {
+    let reason = crate::visible::visible(reason.trim(), 500);
+    if reason.is_empty() {
+        return Err(AccountError::NoReason);
+    }
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    let current = accounts::by_id_for_update(&mut tx, account.id).await?;
+    let current = current.ok_or_else(|| AccountError::Unknown(account.name.clone()))?;
+    if current.state == state {
+        return Err(AccountError::AlreadySo(state));
+    }
+    let frozen = state == AccountState::Frozen;
+    accounts::set_state(&mut tx, account.id, state, frozen.then_some(reason.as_str())).await?;
+    if frozen {
+        sessions::end_all(&mut tx, account.id, now).await?;
+    }
+    let mut event = Event::new(if frozen { "account:freeze" } else { "account:unfreeze" }, by);
+    event.account = Some(account.id);
+    event.details = json!({ "reason": reason });
+    history::record(&mut tx, now, event).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(())
+}
+
+/// Replaces a password by its owner, who gives the present one. All sessions and management tokens end.
 ///
 /// # Errors
 /// [`AccountError::WrongPassword`], or where the new one breaks a rule.
@@ -296,13 +359,15 @@ pub async fn change_password(
     attempt.succeeded();
     let hash = app.sign_in.hash(new).await?;
     let mut tx = app.store.write().await?;
-    let current = accounts::by_id_locked(&mut tx, account.id).await?;
+    let current = accounts::by_id_for_update(&mut tx, account.id).await?;
     if current.is_none_or(|current| current.state != AccountState::Active) {
         return Err(AccountError::Frozen);
     }
     accounts::set_password(&mut tx, account.id, &hash).await?;
     sessions::end_all(&mut tx, account.id, now).await?;
-    let mut event = Event::new("account:password:change", actor(account));
+    let (by, cause) = (actor(account), "the password was changed");
+    management_token::end_all(&mut tx, now, account.id, cause, &by, Some(&origin)).await?;
+    let mut event = Event::new("account:password:change", by);
     event.account = Some(account.id);
     event.origin = Some(origin);
     history::record(&mut tx, now, event).await?;

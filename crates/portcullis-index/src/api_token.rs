@@ -7,9 +7,11 @@ use serde_json::json;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
+use crate::account::recent::Proved;
 use crate::app::App;
-use crate::authority::Holder;
+use crate::authority::{AuthorityError, Holder};
 use crate::clock::Instant;
+use crate::desk::{DeskError, standing};
 use crate::history::{Actor, Event, Origin, record};
 use crate::ids::TokenId;
 use crate::server_key::ServerKeyError;
@@ -103,6 +105,12 @@ pub enum ApiTokenError {
     /// The account has no such token.
     #[error("API Token does not exist.")]
     Unknown,
+    /// Who asks may no longer.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// What a case holds could not be read.
+    #[error(transparent)]
+    Desk(#[from] DeskError),
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +119,32 @@ pub enum ApiTokenError {
     Key(#[from] ServerKeyError),
 }
 
-/// Makes a token; its text is seen this one time.
+/// On whose behalf a token is made.
+enum Maker<'a> {
+    Operator(Actor),
+    Proved(&'a Proved<'a>),
+    Holder(&'a Holder),
+}
+
+impl Maker<'_> {
+    async fn confirm(&self, tx: &mut Tx, now: Instant) -> Result<(), AuthorityError> {
+        match self {
+            Self::Operator(_) => Ok(()),
+            Self::Proved(proved) => proved.confirm(tx, now).await,
+            Self::Holder(holder) => holder.confirm(tx, now).await,
+        }
+    }
+
+    fn actor(&self) -> Actor {
+        match self {
+            Self::Operator(actor) => actor.clone(),
+            Self::Proved(proved) => crate::account::actor(proved.account()),
+            Self::Holder(holder) => holder.actor(),
+        }
+    }
+}
+
+/// Makes a token, on behalf of the operator or of a part of the server; its text is seen this one time.
 ///
 /// # Errors
 /// Where a rule is broken.
@@ -120,6 +153,42 @@ pub async fn create(
     account: &Account,
     new: NewToken,
     actor: Actor,
+    origin: Option<Origin>,
+) -> Result<(Token, SecretString), ApiTokenError> {
+    make(app, account, new, Maker::Operator(actor), origin).await
+}
+
+/// Makes a token for somebody who is signed in and has proved so lately.
+///
+/// # Errors
+/// Where a rule is broken.
+pub async fn create_signed_in(
+    app: &App,
+    by: &Proved<'_>,
+    new: NewToken,
+    origin: Origin,
+) -> Result<(Token, SecretString), ApiTokenError> {
+    make(app, by.account(), new, Maker::Proved(by), Some(origin)).await
+}
+
+/// Makes a token for the holder of a management token.
+///
+/// # Errors
+/// Where a rule is broken.
+pub async fn create_by_holder(
+    app: &App,
+    by: &Holder,
+    new: NewToken,
+    origin: Origin,
+) -> Result<(Token, SecretString), ApiTokenError> {
+    make(app, by.account(), new, Maker::Holder(by), Some(origin)).await
+}
+
+async fn make(
+    app: &App,
+    account: &Account,
+    new: NewToken,
+    by: Maker<'_>,
     origin: Option<Origin>,
 ) -> Result<(Token, SecretString), ApiTokenError> {
     if new.description.chars().count() > DESCRIPTION_LIMIT {
@@ -133,6 +202,7 @@ pub async fn create(
         return Err(ApiTokenError::AlreadyExpired);
     }
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let current = accounts::by_id_locked(&mut tx, account.id).await?.ok_or(ApiTokenError::Unknown)?;
     if current.state == AccountState::Frozen {
         return Err(ApiTokenError::Frozen);
@@ -143,6 +213,9 @@ pub async fn create(
     let id = TokenId::new();
     let key: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
     let text = macaroon_token::mint(&TokenKey::from_bytes(*key), app.host(), id.0, &caveats);
+    let ids: Vec<_> = named.iter().map(|project| project.id).collect();
+    // Containment locks the accounts that it touches: it has committed, or it will see this token.
+    let held = standing::holding(&mut tx, account.id, &ids).await?;
     let token = Token {
         id,
         kind: TokenKind::LongLived,
@@ -156,19 +229,21 @@ pub async fn create(
         lives_in: new.lives_in.as_ref().map(|place| place.repository.clone()),
         lives_in_secret: new.lives_in.as_ref().map(|place| place.secret.clone()),
         minted_from: None,
-        state: TokenState::Live,
-        state_cause: None,
-        state_case_id: None,
-        state_since: None,
+        state: if held.is_some() { TokenState::Suspended } else { TokenState::Live },
+        state_cause: held.as_ref().map(|held| held.cause.clone()),
+        state_case_id: held.as_ref().map(|held| held.case),
+        state_since: held.as_ref().map(|_| now),
         created_at: now,
         expires_at: new.expires_at,
         first_used_at: None,
         last_used_at: None,
         use_count: 0,
     };
-    let ids: Vec<_> = named.iter().map(|project| project.id).collect();
     tokens::insert(&mut tx, &token, &ids).await?;
-    record_made(&mut tx, now, &token, &named, &actor, origin).await?;
+    record_made(&mut tx, now, &token, &named, &by.actor(), origin).await?;
+    if let Some(held) = &held {
+        standing::suspend_new(&mut tx, now, &token, held).await?;
+    }
     tx.commit().await?;
     app.committed();
     Ok((token, text))
@@ -279,32 +354,83 @@ pub async fn revoke(
         .await?
         .filter(|token| token.account_id == Some(holder.account().id))
         .ok_or(ApiTokenError::Unknown)?;
-    let change = StateChange {
-        state: TokenState::Revoked,
-        cause: Some("revoked by its owner"),
-        case_id: token.state_case_id,
-        at: now,
-    };
-    if !tokens::set_state(&mut tx, id, &change).await? {
-        return Err(ApiTokenError::Unknown);
-    }
-    let mut event = Event::new("account:api_token:removed", holder.actor());
-    event.account = token.account_id;
-    event.token = Some(id);
-    event.details = json!({ "macaroon_id": id, "description": token.description });
-    event.origin = origin.clone();
-    record(&mut tx, now, event).await?;
-    for project in tokens::projects_of(&mut tx, id).await? {
-        let mut event = Event::new("project:api_token:removed", holder.actor());
-        event.project = Some(project);
-        event.token = Some(id);
-        event.details = json!({ "description": token.description, "user": holder.account().name });
-        event.origin = origin.clone();
-        record(&mut tx, now, event).await?;
-    }
+    holder.confirm(&mut tx, now).await?;
+    end(&mut tx, now, &token, "revoked by its owner", &holder.actor(), origin).await?;
     tx.commit().await?;
     app.committed();
     Ok(())
+}
+
+/// Ends any token for ever, on behalf of the operator.
+///
+/// # Errors
+/// [`ApiTokenError::Unknown`] where there is no such token, or it was revoked already.
+pub async fn revoke_by_operator(app: &App, id: TokenId) -> Result<(), ApiTokenError> {
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    let token = tokens::by_id_locked(&mut tx, id).await?.ok_or(ApiTokenError::Unknown)?;
+    end(&mut tx, now, &token, "revoked by the operator", &Actor::Operator, None).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(())
+}
+
+async fn end(
+    tx: &mut Tx,
+    now: Instant,
+    token: &Token,
+    cause: &str,
+    actor: &Actor,
+    origin: Option<Origin>,
+) -> Result<(), ApiTokenError> {
+    let change =
+        StateChange { state: TokenState::Revoked, cause: Some(cause), case_id: token.state_case_id, at: now };
+    if !tokens::set_state(tx, token.id, &change).await? {
+        return Err(ApiTokenError::Unknown);
+    }
+    if let Some(account) = token.account_id {
+        let mut event = Event::new("account:api_token:removed", actor.clone());
+        event.account = Some(account);
+        event.token = Some(token.id);
+        event.details = json!({ "macaroon_id": token.id, "description": token.description, "reason": cause });
+        event.origin = origin.clone();
+        record(tx, now, event).await?;
+    }
+    for project in tokens::projects_of(tx, token.id).await? {
+        let mut event = Event::new("project:api_token:removed", actor.clone());
+        event.project = Some(project);
+        event.token = Some(token.id);
+        event.details = json!({ "description": token.description, "user": actor.label() });
+        event.origin = origin.clone();
+        record(tx, now, event).await?;
+    }
+    Ok(())
+}
+
+/// A token with the names of the projects that it is for.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The token.
+    pub token: Token,
+    /// The projects' names; none: every project of the account.
+    pub projects: Vec<String>,
+}
+
+/// The tokens of an account with what they are for, the newest first.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn of_account(app: &App, account: &Account) -> Result<Vec<Listed>, ApiTokenError> {
+    let mut tx = app.store.read().await?;
+    let mut listed = Vec::new();
+    for token in tokens::of_account(&mut tx, account.id).await? {
+        let mut names = Vec::new();
+        for id in tokens::projects_of(&mut tx, token.id).await? {
+            names.extend(projects::by_id(&mut tx, id).await?.map(|project| project.name));
+        }
+        listed.push(Listed { token, projects: names });
+    }
+    Ok(listed)
 }
 
 /// The holder's tokens, the newest first.

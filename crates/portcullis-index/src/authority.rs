@@ -9,6 +9,7 @@ pub mod uploader;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::account::session::SignedIn;
 use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{Actor, Event, Origin, record};
@@ -17,7 +18,7 @@ use crate::store::accounts::{self, Account, AccountRole, AccountState};
 use crate::store::management_tokens::{self, ManagementToken};
 use crate::store::projects::{self, Project, ProjectRole};
 use crate::store::tokens::TokenState;
-use crate::store::{StoreError, Tx, stored_enum};
+use crate::store::{StoreError, Tx, sessions, stored_enum};
 
 stored_enum! {
     /// What a management token may do.
@@ -56,13 +57,13 @@ pub enum AuthorityError {
     Key(#[from] crate::server_key::ServerKeyError),
 }
 
-/// How far a requester's credentials reach.
+/// What a requester came with, and how far it reaches.
 #[derive(Debug, Clone)]
 enum Reach {
-    /// A complete session: whatever the account may do.
-    Session,
+    /// A complete session, by its name in the database: whatever the account may do.
+    Session(String),
     /// A management token: these scopes.
-    Scopes(Vec<Scope>),
+    Scopes(ManagementTokenId, Vec<Scope>),
 }
 
 /// Proof of who asks.
@@ -74,8 +75,32 @@ pub struct Requester {
 
 impl Requester {
     /// Of a session that is complete: only `web/session.rs` calls it, after the second factor where one is due.
-    pub(crate) fn of_session(account: Account) -> Self {
-        Self { account, reach: Reach::Session }
+    pub(crate) fn of_session(signed_in: &SignedIn) -> Self {
+        Self { account: signed_in.account().clone(), reach: Reach::Session(signed_in.session().to_owned()) }
+    }
+
+    /// Reads and locks again what every proof rests on: the account, then the credential, the order in which a freeze and a new
+    /// password take them. A freeze, a revocation or a sign-out
+    /// that committed since the request began is seen here; one that comes later waits for this transaction (invariant 6).
+    /// Returns the account as it is now.
+    ///
+    /// # Errors
+    /// [`AuthorityError::Unknown`] where the credential has ended, [`AuthorityError::Frozen`].
+    pub(crate) async fn confirm(&self, tx: &mut Tx, now: Instant) -> Result<Account, AuthorityError> {
+        let account = accounts::by_id_locked(tx, self.account.id).await?.ok_or(AuthorityError::Unknown)?;
+        let lives = match &self.reach {
+            Reach::Session(session) => sessions::is_live_locked(tx, session, now).await?,
+            Reach::Scopes(id, _) => management_tokens::by_id_locked(tx, *id)
+                .await?
+                .is_some_and(|token| token.state == TokenState::Live && token.expires_at > now),
+        };
+        if account.state == AccountState::Frozen {
+            return Err(AuthorityError::Frozen);
+        }
+        if !lives {
+            return Err(AuthorityError::Unknown);
+        }
+        Ok(account)
     }
 
     /// The account.
@@ -92,8 +117,8 @@ impl Requester {
 
     fn has(&self, scope: Scope) -> bool {
         match &self.reach {
-            Reach::Session => true,
-            Reach::Scopes(scopes) => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
+            Reach::Session(_) => true,
+            Reach::Scopes(_, scopes) => scopes.contains(&scope) || scopes.contains(&Scope::Admin),
         }
     }
 
@@ -112,10 +137,8 @@ impl Requester {
     /// [`AuthorityError::NotAllowed`] without the role or the scope.
     pub fn responder(&self) -> Result<Responder, AuthorityError> {
         self.need(Scope::Desk)?;
-        match self.account.role {
-            AccountRole::Responder | AccountRole::Admin => Ok(Responder { account: self.account.clone() }),
-            _ => Err(AuthorityError::NotAllowed { needed: String::from("the role responder") }),
-        }
+        works_at_desk(self.account.role)?;
+        Ok(Responder { requester: self.clone() })
     }
 
     /// The right to administer the server.
@@ -125,7 +148,7 @@ impl Requester {
     pub fn administrator(&self) -> Result<Administrator, AuthorityError> {
         self.need(Scope::Admin)?;
         match self.account.role {
-            AccountRole::Admin => Ok(Administrator { account: self.account.clone() }),
+            AccountRole::Admin => Ok(Administrator { requester: self.clone() }),
             _ => Err(AuthorityError::NotAllowed { needed: String::from("the role admin") }),
         }
     }
@@ -137,8 +160,8 @@ impl Requester {
     pub async fn owner(&self, tx: &mut Tx, project: &Project) -> Result<Owner, AuthorityError> {
         self.need(Scope::Manage)?;
         match projects::role(tx, project.id, self.account.id).await? {
-            Some(ProjectRole::Owner) => Ok(Owner { account: self.account.clone(), project: project.clone() }),
-            _ => Err(AuthorityError::NotAllowed { needed: format!("an owner of {}", project.name) }),
+            Some(ProjectRole::Owner) => Ok(Owner { requester: self.clone(), project: project.clone() }),
+            _ => Err(no_owner(project)),
         }
     }
 
@@ -148,33 +171,33 @@ impl Requester {
     /// [`AuthorityError::NotAllowed`] without the scope.
     pub fn holder(&self) -> Result<Holder, AuthorityError> {
         self.need(Scope::Manage)?;
-        Ok(Holder { account: self.account.clone() })
+        Ok(Holder { requester: self.clone() })
     }
 }
 
 /// Proof of the right to work at the desk.
 #[derive(Debug, Clone)]
 pub struct Responder {
-    account: Account,
+    requester: Requester,
 }
 
 /// Proof of the right to administer the server.
 #[derive(Debug, Clone)]
 pub struct Administrator {
-    account: Account,
+    requester: Requester,
 }
 
 /// Proof of owning a project.
 #[derive(Debug, Clone)]
 pub struct Owner {
-    account: Account,
+    requester: Requester,
     project: Project,
 }
 
 /// Proof of being an account's holder.
 #[derive(Debug, Clone)]
 pub struct Holder {
-    account: Account,
+    requester: Requester,
 }
 
 macro_rules! acts {
@@ -183,24 +206,75 @@ macro_rules! acts {
             /// The account that has the right.
             #[must_use]
             pub fn account(&self) -> &Account {
-                &self.account
+                self.requester.account()
             }
 
             /// As an actor of events.
             #[must_use]
             pub fn actor(&self) -> Actor {
-                Actor::Account { id: self.account.id, name: self.account.name.clone() }
+                self.requester.actor()
             }
         }
     )*};
 }
 acts!(Responder, Administrator, Owner, Holder);
 
+fn works_at_desk(role: AccountRole) -> Result<(), AuthorityError> {
+    match role {
+        AccountRole::Responder | AccountRole::Admin => Ok(()),
+        _ => Err(AuthorityError::NotAllowed { needed: String::from("the role responder") }),
+    }
+}
+
+fn no_owner(project: &Project) -> AuthorityError {
+    AuthorityError::NotAllowed { needed: format!("an owner of {}", project.name) }
+}
+
+impl Responder {
+    /// Reads and locks again what the right rests on: credential, account, role. Called first in every transaction that
+    /// decides something.
+    ///
+    /// # Errors
+    /// Where the right has ended since the request began.
+    pub(crate) async fn confirm(&self, tx: &mut Tx, now: Instant) -> Result<(), AuthorityError> {
+        works_at_desk(self.requester.confirm(tx, now).await?.role)
+    }
+}
+
+impl Holder {
+    /// Reads and locks again what the right rests on: credential and account.
+    ///
+    /// # Errors
+    /// Where the right has ended since the request began.
+    pub(crate) async fn confirm(&self, tx: &mut Tx, now: Instant) -> Result<(), AuthorityError> {
+        self.requester.confirm(tx, now).await.map(|_| ())
+    }
+}
+
 impl Owner {
     /// The project that is owned.
     #[must_use]
     pub fn project(&self) -> &Project {
         &self.project
+    }
+
+    /// Reads and locks again credential and account. The role is the project's: [`Owner::confirm_role`].
+    ///
+    /// # Errors
+    /// Where the right has ended since the request began.
+    pub(crate) async fn confirm(&self, tx: &mut Tx, now: Instant) -> Result<(), AuthorityError> {
+        self.requester.confirm(tx, now).await.map(|_| ())
+    }
+
+    /// Reads the role again. Called once the project's row is locked: whoever takes the role away locks it too.
+    ///
+    /// # Errors
+    /// [`AuthorityError::NotAllowed`] where somebody took it meanwhile.
+    pub(crate) async fn confirm_role(&self, tx: &mut Tx) -> Result<(), AuthorityError> {
+        match projects::role(tx, self.project.id, self.account().id).await? {
+            Some(ProjectRole::Owner) => Ok(()),
+            _ => Err(no_owner(&self.project)),
+        }
     }
 }
 
@@ -210,7 +284,7 @@ pub const MANAGEMENT_PREFIX: &str = "portcullis-";
 /// Longest life of a management token, in days.
 pub const MANAGEMENT_DAYS_LIMIT: i64 = 366;
 
-fn secret_hash(secret: &str) -> String {
+pub(crate) fn secret_hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
@@ -226,11 +300,30 @@ pub async fn issue_management_token(
     expires_at: Instant,
     actor: Actor,
 ) -> Result<SecretString, AuthorityError> {
+    let now = app.now();
+    let mut tx = app.store.write().await?;
+    // A password that is being changed ends the account's management tokens: this one comes before or after, never between.
+    accounts::by_id_locked(&mut tx, account.id).await?;
+    let secret = issue_within(&mut tx, now, account, scopes, description, expires_at, actor).await?;
+    tx.commit().await?;
+    app.committed();
+    Ok(secret)
+}
+
+/// The same within a transaction that has locked the account.
+pub(crate) async fn issue_within(
+    tx: &mut Tx,
+    now: Instant,
+    account: &Account,
+    scopes: &[Scope],
+    description: &str,
+    expires_at: Instant,
+    actor: Actor,
+) -> Result<SecretString, AuthorityError> {
     use base64::Engine;
     let bytes: zeroize::Zeroizing<[u8; 32]> = zeroize::Zeroizing::new(rand::random());
     let text = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice());
     let secret = SecretString::from(format!("{MANAGEMENT_PREFIX}{text}"));
-    let now = app.now();
     let token = ManagementToken {
         id: ManagementTokenId::new(),
         account_id: account.id,
@@ -240,17 +333,14 @@ pub async fn issue_management_token(
         created_at: now,
         expires_at: expires_at.min(now.plus_seconds(MANAGEMENT_DAYS_LIMIT * 86_400)),
     };
-    let mut tx = app.store.write().await?;
-    management_tokens::insert(&mut tx, &token, &secret_hash(secret.expose_secret())).await?;
+    management_tokens::insert(tx, &token, &secret_hash(secret.expose_secret())).await?;
     let mut event = Event::new("account:management_token:added", actor);
     event.account = Some(account.id);
     event.details = serde_json::json!({
         "management_token_id": token.id, "description": token.description, "scopes": token.scopes,
         "expires": token.expires_at.rfc3339(),
     });
-    record(&mut tx, now, event).await?;
-    tx.commit().await?;
-    app.committed();
+    record(tx, now, event).await?;
     Ok(secret)
 }
 
@@ -270,7 +360,7 @@ pub async fn of_management_token(app: &App, secret: &str) -> Result<Requester, A
         return Err(AuthorityError::Frozen);
     }
     let scopes = token.scopes.iter().filter_map(|word| word.parse().ok()).collect();
-    Ok(Requester { account, reach: Reach::Scopes(scopes) })
+    Ok(Requester { account, reach: Reach::Scopes(token.id, scopes) })
 }
 
 /// An event that a requester caused from somewhere.

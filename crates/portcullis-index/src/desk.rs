@@ -5,6 +5,7 @@
 //! follow the blast [`radius`] and the [`evidence`] of use; a responder confirms the digest of a plan ([`plan`]), and one
 //! transaction applies it ([`containment`]).
 
+use crate::authority::AuthorityError;
 use crate::history::HistoryError;
 use crate::store::StoreError;
 
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod radius;
 pub mod report;
 pub mod scan_document;
+pub mod standing;
 pub mod subject;
 
 /// Why the desk did not do something.
@@ -61,6 +63,9 @@ pub enum DeskError {
     /// The responder is a party to the case.
     #[error("{0}")]
     NotYours(String),
+    /// Who asks may no longer.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),

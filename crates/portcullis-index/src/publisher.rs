@@ -9,7 +9,7 @@ use portcullis_trust::publisher::{ConfigurationError, FieldError, Publisher as C
 use serde_json::json;
 
 use crate::app::App;
-use crate::authority::{Holder, Owner};
+use crate::authority::{AuthorityError, Holder, Owner};
 use crate::clock::Instant;
 use crate::history::{Actor, Event, Origin, record};
 use crate::ids::{AccountId, PendingPublisherId, ProjectId, PublisherId};
@@ -97,6 +97,9 @@ pub enum PublisherError {
     /// A stored configuration is unreadable.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// Who asks may no longer.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -241,8 +244,7 @@ pub async fn add(
     origin: &Origin,
 ) -> Result<PublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Missing).await?;
-    register(app, owner.project().id, &configured, owner.actor(), Some(owner.account().id), Some(origin))
-        .await
+    register(app, owner.project().id, &configured, Some(owner), Some(origin)).await
 }
 
 /// Lets a project trust a publisher, on behalf of the operator. Nothing is asked of the provider: ids that are not given are
@@ -256,31 +258,39 @@ pub async fn add_by_operator(
     form: &Form,
 ) -> Result<PublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Never).await?;
-    register(app, project.id, &configured, Actor::Operator, None, None).await
+    register(app, project.id, &configured, None, None).await
 }
 
 async fn register(
     app: &App,
     project: ProjectId,
     configured: &Configured,
-    actor: Actor,
-    added_by: Option<AccountId>,
+    by: Option<&Owner>,
     origin: Option<&Origin>,
 ) -> Result<PublisherId, PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    // Asking the provider took its time: whoever began as an owner may be none any more.
+    if let Some(owner) = by {
+        owner.confirm(&mut tx, now).await?;
+    }
     // The publisher before the project, as uploads and mints lock them.
     let id = ensure(&mut tx, configured, now).await?;
     let project = projects::by_id_locked(&mut tx, project).await?.ok_or(PublisherError::Unknown)?;
+    if let Some(owner) = by {
+        owner.confirm_role(&mut tx).await?;
+    }
     if project.state == ProjectState::Quarantined {
         return Err(PublisherError::Quarantined(project.name));
     }
     if publishers::of_project(&mut tx, project.id).await?.len() >= PER_PROJECT_MAX {
         return Err(PublisherError::TooMany);
     }
+    let added_by = by.map(|owner| owner.account().id);
     if !publishers::attach(&mut tx, id, project.id, added_by, now).await? {
         return Err(PublisherError::AlreadyRegistered(label(configured)));
     }
+    let actor = by.map_or(Actor::Operator, Owner::actor);
     let mut event = event("project:oidc:publisher-added", actor, configured, id, origin);
     event.project = Some(project.id);
     let by = event.actor.label();
@@ -327,9 +337,11 @@ pub async fn remove(
 ) -> Result<(), PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    owner.confirm(&mut tx, now).await?;
     let row = publishers::by_id_for_update(&mut tx, id).await?.ok_or(PublisherError::Unknown)?;
     let project =
         projects::by_id_locked(&mut tx, owner.project().id).await?.ok_or(PublisherError::Unknown)?;
+    owner.confirm_role(&mut tx).await?;
     if project.state == ProjectState::Quarantined {
         return Err(PublisherError::Quarantined(project.name));
     }
@@ -405,7 +417,7 @@ pub async fn add_pending(
     origin: &Origin,
 ) -> Result<PendingPublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Missing).await?;
-    register_pending(app, holder.account(), project_name, &configured, holder.actor(), Some(origin)).await
+    register_pending(app, holder.account(), project_name, &configured, Some(holder), Some(origin)).await
 }
 
 /// As [`add_pending`], by the operator for an account.
@@ -419,7 +431,7 @@ pub async fn add_pending_by_operator(
     form: &Form,
 ) -> Result<PendingPublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Never).await?;
-    register_pending(app, account, project_name, &configured, Actor::Operator, None).await
+    register_pending(app, account, project_name, &configured, None, None).await
 }
 
 async fn register_pending(
@@ -427,7 +439,7 @@ async fn register_pending(
     account: &Account,
     project_name: &str,
     configured: &Configured,
-    actor: Actor,
+    by: Option<&Holder>,
     origin: Option<&Origin>,
 ) -> Result<PendingPublisherId, PublisherError> {
     let name: ProjectName = project_name.parse().map_err(ProjectError::from)?;
@@ -436,6 +448,9 @@ async fn register_pending(
     let mut tx = app.store.write().await?;
     // The lock makes two registrations at once count each other.
     accounts::by_id_for_update(&mut tx, account.id).await?.ok_or(PublisherError::Unknown)?;
+    if let Some(holder) = by {
+        holder.confirm(&mut tx, now).await?;
+    }
     pending_publishers::expire(&mut tx, since, now).await?;
     if pending_publishers::waiting_of_account(&mut tx, account.id, since).await?.len() >= PENDING_MAX {
         return Err(PublisherError::TooManyPending);
@@ -458,6 +473,7 @@ async fn register_pending(
     pending_publishers::insert(&mut tx, &row, configured).await.map_err(|error| {
         if error.is_unique_violation() { PublisherError::AlreadyPending } else { error.into() }
     })?;
+    let actor = by.map_or(Actor::Operator, Holder::actor);
     let mut event = event("account:oidc:pending-publisher-added", actor, configured, row.id, origin);
     event.account = Some(account.id);
     if let Some(details) = event.details.as_object_mut() {
@@ -481,6 +497,7 @@ pub async fn remove_pending(
 ) -> Result<(), PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    holder.confirm(&mut tx, now).await?;
     let since = now.plus_seconds(-PENDING_LIFETIME_S);
     let waiting = pending_publishers::waiting_of_account(&mut tx, holder.account().id, since).await?;
     let row = waiting.into_iter().find(|row| row.id == id).ok_or(PublisherError::Unknown)?;

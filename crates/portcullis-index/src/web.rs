@@ -35,7 +35,9 @@ pub fn router(app: App) -> Router {
         .merge(api::publishers::routes())
         .merge(api::reports::routes())
         .merge(api::cases::routes())
-        .merge(api::notices::routes());
+        .merge(api::notices::routes())
+        .merge(api::tokens::routes())
+        .method_not_allowed_fallback(error::method_not_allowed);
     // For people in a browser.
     let pages = pages::routes();
     Router::new()

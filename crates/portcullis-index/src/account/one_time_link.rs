@@ -13,6 +13,7 @@ use super::{AccountError, AccountName, NewAccount, ReadyAccount, actor, second_f
 use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{self, Actor, Event, Origin};
+use crate::management_token;
 use crate::store::accounts::{self, Account, AccountRole, AccountState};
 use crate::store::sessions::{self, LinkPurpose, OneTimeLink};
 use crate::store::{self, Tx};
@@ -40,7 +41,8 @@ pub async fn first_administrator_link(app: &App) -> Result<Option<String>, Accou
 }
 
 /// A link by which the owner of an account sets a new password. It also takes the second factor off, since whoever runs the
-/// server gives it to somebody who can't get in. Nothing changes before it is used.
+/// server gives it to somebody who can't get in. Password and factor stay until it is used; the account's management tokens end
+/// at once, since a link is also asked for when somebody else got in.
 ///
 /// # Errors
 /// [`AccountError::Unknown`] where nobody has the name.
@@ -50,6 +52,9 @@ pub async fn reset_link(app: &App, name: &str, by: Actor) -> Result<String, Acco
     let mut tx = app.store.write().await?;
     let link = OneTimeLink { purpose: LinkPurpose::Reset, account_id: Some(account.id) };
     let secret = insert(&mut tx, &link, now).await?;
+    accounts::by_id_for_update(&mut tx, account.id).await?;
+    let cause = "a new password was asked for";
+    management_token::end_all(&mut tx, now, account.id, cause, &by, None).await?;
     let mut event = Event::new("account:password:reset:request", by);
     event.account = Some(account.id);
     history::record(&mut tx, now, event).await?;
@@ -132,7 +137,7 @@ pub async fn accept_first_administrator(
     Ok(account)
 }
 
-/// Sets a new password, takes the second factor off, ends all sessions, and uses the link up.
+/// Sets a new password, takes the second factor off, ends all sessions and management tokens, and uses the link up.
 ///
 /// # Errors
 /// [`AccountError::LinkDead`]; or where the password breaks a rule, and then the link still works.
@@ -154,6 +159,8 @@ pub async fn accept_reset(
     }
     accounts::set_password(&mut tx, account.id, &hash).await?;
     sessions::end_all(&mut tx, account.id, now).await?;
+    let cause = "the password was set anew";
+    management_token::end_all(&mut tx, now, account.id, cause, &actor(&account), Some(&origin)).await?;
     let had_factor = second_factor::forget(&mut tx, account.id, now).await?;
     let mut events = vec![("account:password:reset", json!({}))];
     if had_factor {

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{self, Event, Origin};
 use crate::ids::AccountId;
+use crate::management_token;
 use crate::settings::TwoFactor;
 use crate::store::accounts::{self, Account, AccountRole, AccountState, SecondFactor};
 use crate::store::sessions::{self, SessionStage};
@@ -294,6 +295,8 @@ pub async fn remove(app: &App, signed_in: &SignedIn, code: &str, origin: Origin)
     }
     forget(&mut tx, account.id, now).await?;
     sessions::end_all(&mut tx, account.id, now).await?;
+    let cause = "the second factor was taken off";
+    management_token::end_all(&mut tx, now, account.id, cause, &actor(account), Some(&origin)).await?;
     let details = json!({ "method": "totp", "label": "authenticator" });
     record(&mut tx, now, account, "account:two_factor:method_removed", details, &origin).await?;
     tx.commit().await?;
@@ -335,7 +338,7 @@ async fn record(
 }
 
 /// Checks a code and uses it up in the same transaction: the database decides which of two at once was first.
-async fn take_code(
+pub(super) async fn take_code(
     app: &App,
     tx: &mut Tx,
     account: &Account,

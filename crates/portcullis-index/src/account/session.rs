@@ -78,6 +78,7 @@ struct Presented {
     account: Account,
     id_hash: String,
     form_token: SecretString,
+    authenticated_at: Instant,
 }
 
 /// Somebody who signed in, with the second factor where one is needed. Only [`authenticate`] makes one.
@@ -115,6 +116,12 @@ impl SignedIn {
     #[must_use]
     pub fn session(&self) -> &str {
         &self.0.id_hash
+    }
+
+    /// When the person last proved who they are.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Instant {
+        self.0.authenticated_at
     }
 }
 
@@ -204,8 +211,12 @@ pub async fn authenticate(app: &App, cookie: &str) -> store::Result<Visitor> {
         tx.commit().await?;
     }
     let must_enrol = !has_factor && second_factor::required_of(app, account.role);
-    let presented =
-        Presented { account, id_hash: session.id_hash, form_token: SecretString::from(form_token(cookie)) };
+    let presented = Presented {
+        account,
+        id_hash: session.id_hash,
+        form_token: SecretString::from(form_token(cookie)),
+        authenticated_at: session.authenticated_at,
+    };
     Ok(match session.stage {
         SessionStage::Complete if !must_enrol => Visitor::SignedIn(SignedIn(presented)),
         _ => Visitor::Half(HalfSignedIn { presented, must_enrol }),

@@ -6,8 +6,10 @@ use serde_json::json;
 use super::session::{self, works_at_desk};
 use super::{AccountError, AccountName, actor, second_factor, throttle};
 use crate::app::App;
+use crate::clock::Instant;
 use crate::history::{self, Actor, Event, Origin};
 use crate::store::accounts::{self, AccountState};
+use crate::store::events;
 use crate::store::sessions::SessionStage;
 
 /// What comes after the password.
@@ -52,6 +54,25 @@ impl From<crate::store::StoreError> for SignInError {
     }
 }
 
+/// How long a network counts as known after somebody signed in from it, in seconds.
+const KNOWN_SECONDS: i64 = 90 * 86_400;
+
+/// Whether the account signed in from this network before. Asked only of somebody who would have to wait: strangers' attempts
+/// from everywhere must not keep a responder out in the middle of an incident.
+async fn knows_network(
+    app: &App,
+    name_normalised: &str,
+    address: std::net::IpAddr,
+    now: Instant,
+) -> Result<bool, SignInError> {
+    let mut tx = app.store.read().await?;
+    let Some(account) = accounts::by_name(&mut tx, name_normalised).await? else { return Ok(false) };
+    let since = now.plus_seconds(-KNOWN_SECONDS);
+    let known = events::addresses_of_sign_ins(&mut tx, account.id, since).await?;
+    let network = throttle::network(address);
+    Ok(known.into_iter().any(|known| throttle::network(known) == network))
+}
+
 /// Signs in by name and password. An unknown name takes the same time as a wrong password: the same hashing, and an event
 /// either way.
 ///
@@ -67,7 +88,14 @@ pub async fn with_password(
     // What is no name is nobody's: all such attempts count as one account's.
     let normalised = name.trim().parse::<AccountName>().map(|name| name.normalised()).unwrap_or_default();
     let keys = throttle::keys_of_sign_in(&normalised, origin.address);
-    let attempt = app.sign_in.throttle.attempt(&keys, now).map_err(AccountError::TooManyAttempts)?;
+    let attempt = match app.sign_in.throttle.attempt(&keys, now) {
+        Ok(attempt) => attempt,
+        Err(_) if knows_network(app, &normalised, origin.address, now).await? => {
+            let keys = throttle::keys_of_known_network(&normalised, origin.address);
+            app.sign_in.throttle.attempt(&keys, now).map_err(AccountError::TooManyAttempts)?
+        }
+        Err(until) => return Err(AccountError::TooManyAttempts(until).into()),
+    };
     let mut tx = app.store.read().await?;
     let found = accounts::by_name(&mut tx, &normalised).await?;
     drop(tx);

@@ -82,13 +82,20 @@ pub(crate) fn keys_of_sign_in(name_normalised: &str, address: IpAddr) -> Vec<Key
     ]
 }
 
+/// The same for somebody who signed in from this network before: what strangers elsewhere use up does not concern them.
+pub(crate) fn keys_of_known_network(name_normalised: &str, address: IpAddr) -> Vec<Key> {
+    let mut keys = keys_of_sign_in(name_normalised, address);
+    keys.retain(|key| !matches!(key, Key::Name(_)));
+    keys
+}
+
 /// The key of what is asked of an account that is half signed in, or signed in.
 pub(crate) fn keys_of_account(account: AccountId) -> Vec<Key> {
     vec![Key::Account(account)]
 }
 
 /// An IPv6 customer holds at least a /64 (RFC 6177): counting single addresses would count nothing.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),
         v4 => v4,

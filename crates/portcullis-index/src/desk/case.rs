@@ -67,6 +67,7 @@ pub(super) async fn insert(tx: &mut Tx, title: &str, by: Actor, now: Instant) ->
 pub async fn open(app: &App, by: &Responder, opening: Opening) -> Result<Case> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let unlocked = report_named(&mut tx, opening.report).await?;
     let named = repository_of(&opening, unlocked.as_ref())?;
     if unlocked.is_none() && named.is_none() && opening.title.is_none() {
@@ -268,6 +269,7 @@ pub async fn close(app: &App, by: &Responder, id: CaseId, reason: Option<&str>) 
     let now = app.now();
     let reason = reason.map(|reason| without_tokens(reason.trim())).filter(|reason| !reason.is_empty());
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let case = by_id_locked(&mut tx, id).await?;
     if case.state == CaseState::Closed {
         return Err(DeskError::Conflict(format!("case {id} is closed already")));

@@ -49,6 +49,7 @@ impl Before {
 pub async fn apply(app: &App, by: &Responder, case_id: CaseId, digest: &str) -> Result<Plan> {
     let now = app.now();
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let case = case::by_id_locked(&mut tx, case_id).await?;
     if case.state == CaseState::Closed {
         return Err(DeskError::Conflict(format!("case {case_id} is closed; open a new one")));
@@ -104,7 +105,8 @@ pub async fn apply(app: &App, by: &Responder, case_id: CaseId, digest: &str) -> 
 /// Evaluates the rules with every row locked that they name. An upload or mint that holds such a row commits first, and the
 /// next round sees what it brought; one that comes later waits, and is refused.
 ///
-/// Tokens first, then gates, then publishers: uploads take token before publisher, mints take gate before publisher.
+/// Tokens first, then accounts, gates, publishers: uploads take token before account and publisher, mints take gate before
+/// publisher.
 async fn evaluate_locked(tx: &mut Tx, case: CaseId, include_claimed: bool, now: Instant) -> Result<Plan> {
     let mut locked: BTreeSet<(ActionType, String)> = BTreeSet::new();
     let mut plan = plan::evaluate(tx, case, include_claimed).await?;
@@ -126,7 +128,18 @@ async fn evaluate_locked(tx: &mut Tx, case: CaseId, include_claimed: bool, now: 
             ActionType::HoldFile => 4,
         };
         fresh.sort_by(|a, b| (order(a.0), &a.1).cmp(&(order(b.0), &b.1)));
-        for (action, id) in fresh {
+        let (of_tokens, others): (Vec<_>, Vec<_>) =
+            fresh.into_iter().partition(|(action, _)| *action == ActionType::SuspendToken);
+        for (action, id) in of_tokens {
+            lock(tx, action, &id, now).await?;
+            locked.insert((action, id));
+        }
+        // Whoever makes a token locks its account: it has committed and the next round sees it, or it comes later and is born
+        // suspended.
+        for account in plan.accounts() {
+            accounts::by_id_for_update(tx, account).await?;
+        }
+        for (action, id) in others {
             lock(tx, action, &id, now).await?;
             locked.insert((action, id));
         }
@@ -335,6 +348,36 @@ async fn tell(
     Ok(())
 }
 
+/// Notes that a token was suspended by a case as it was made. Released, it is live.
+pub(super) async fn begin_suspended(
+    tx: &mut Tx,
+    now: Instant,
+    token: TokenId,
+    case: CaseId,
+    cause: &str,
+    plan_digest: &str,
+) -> Result<()> {
+    let before = Before { state: TokenState::Live.to_string(), cause: None, case: None };
+    let row = Action {
+        id: ActionId::new(),
+        case_id: case,
+        action: ActionType::SuspendToken,
+        target_type: String::from("token"),
+        target_id: token.to_string(),
+        reason: cause.to_owned(),
+        plan_digest: plan_digest.to_owned(),
+        before: serde_json::to_string(&before).unwrap_or_default(),
+        state: ActionState::Applied,
+        applied_at: now,
+        applied_by: String::from("the server"),
+        released_at: None,
+        released_by: None,
+        release_reason: None,
+    };
+    containments::insert_action(tx, &row).await?;
+    Ok(())
+}
+
 /// What release did.
 #[derive(Debug, Clone, Serialize)]
 pub struct Released {
@@ -367,6 +410,7 @@ pub async fn release(
     }
     let now = app.now();
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let case = case::by_id_locked(&mut tx, case_id).await?;
     let in_force: Vec<Action> = containments::actions_of_case(&mut tx, case_id)
         .await?
@@ -423,7 +467,7 @@ pub async fn release(
 }
 
 /// An applied action as the plan would show it, with whom it touches.
-async fn as_planned(tx: &mut Tx, row: &Action) -> Result<PlannedAction> {
+pub(super) async fn as_planned(tx: &mut Tx, row: &Action) -> Result<PlannedAction> {
     let mut accounts_touched = Vec::new();
     let mut projects_touched = Vec::new();
     let mut label = row.target_id.clone();

@@ -299,6 +299,7 @@ pub async fn dismiss(app: &App, by: &Responder, id: ReportId, reason: &str) -> R
     }
     let now = app.now();
     let mut tx = app.store.write().await?;
+    by.confirm(&mut tx, now).await?;
     let report = reports::by_id_locked(&mut tx, id).await?;
     let report = report.ok_or_else(|| DeskError::Unknown { what: format!("report {id}") })?;
     if report.case_id.is_some() || matches!(report.state, ReportState::Closed | ReportState::Dismissed) {

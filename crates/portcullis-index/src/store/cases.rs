@@ -108,6 +108,17 @@ pub async fn newest(tx: &mut Tx, limit: i64) -> Result<Vec<Case>> {
     rows.iter().map(case).collect()
 }
 
+/// The contained cases, the oldest first.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn contained(tx: &mut Tx) -> Result<Vec<Case>> {
+    let rows = sqlx::query(statement(&[COLUMNS, " WHERE c.state = 'contained' ORDER BY c.opened_at, c.id"]))
+        .fetch_all(tx.connection())
+        .await?;
+    rows.iter().map(case).collect()
+}
+
 /// The case about a repository that is not closed; there is at most one.
 ///
 /// # Errors

@@ -284,6 +284,27 @@ fn personal_row(row: &sqlx::any::AnyRow) -> Result<Personal> {
     })
 }
 
+/// From where an account signed in since then, the newest first; at most a hundred.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn addresses_of_sign_ins(
+    tx: &mut Tx,
+    account: AccountId,
+    since: Instant,
+) -> Result<Vec<std::net::IpAddr>> {
+    let rows = sqlx::query(
+        "SELECT p.address FROM events e JOIN personal p ON p.id = e.personal_id \
+         WHERE e.account_id = $1 AND e.tag = 'account:login:success' AND e.at >= $2 AND p.address IS NOT NULL \
+         ORDER BY e.at DESC LIMIT 100",
+    )
+    .bind(account.to_string())
+    .bind(since.0)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(|row| Columns(row).parsed("address")).collect()
+}
+
 /// Erases the personal fields of an account: addresses, agents, mail. The digests stay. Returns how many rows.
 ///
 /// # Errors

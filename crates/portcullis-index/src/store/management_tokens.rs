@@ -74,6 +74,30 @@ pub async fn by_secret_hash(tx: &mut Tx, secret_hash: &str) -> Result<Option<Man
     row.as_ref().map(management_token).transpose()
 }
 
+/// The management token of this id.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id(tx: &mut Tx, id: ManagementTokenId) -> Result<Option<ManagementToken>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE id = $1"]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(management_token).transpose()
+}
+
+/// The management token of this id, locked so that nobody ends it before this transaction ends.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn by_id_locked(tx: &mut Tx, id: ManagementTokenId) -> Result<Option<ManagementToken>> {
+    let row = sqlx::query(statement(&[COLUMNS, " WHERE id = $1", tx.share_lock()]))
+        .bind(id.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+    row.as_ref().map(management_token).transpose()
+}
+
 /// The management tokens of an account, the newest first.
 ///
 /// # Errors

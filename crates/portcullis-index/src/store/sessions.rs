@@ -1,6 +1,6 @@
 //! Sessions of the pages and one-time links: only hashes of their secrets lie here.
 
-use super::{Columns, Result, Tx, stored_enum};
+use super::{Columns, Result, Tx, statement, stored_enum};
 use crate::clock::Instant;
 use crate::ids::AccountId;
 
@@ -90,6 +90,35 @@ pub async fn live(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<Option<Ses
 /// Where the database refuses.
 pub async fn touch(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<()> {
     sqlx::query("UPDATE sessions SET seen_at = $1 WHERE id_hash = $2 AND ended_at IS NULL")
+        .bind(now.0)
+        .bind(id_hash)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The session of this hash, as [`live`], locked so that nobody ends it before this transaction ends.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn is_live_locked(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<bool> {
+    let row = sqlx::query(statement(&[
+        "SELECT id_hash FROM sessions WHERE id_hash = $1 AND stage = 'complete' AND ended_at IS NULL AND expires_at > $2",
+        tx.share_lock(),
+    ]))
+    .bind(id_hash)
+    .bind(now.0)
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Notes that the person proved again who they are.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn set_authenticated(tx: &mut Tx, id_hash: &str, now: Instant) -> Result<()> {
+    sqlx::query("UPDATE sessions SET authenticated_at = $1 WHERE id_hash = $2 AND ended_at IS NULL")
         .bind(now.0)
         .bind(id_hash)
         .execute(tx.connection())

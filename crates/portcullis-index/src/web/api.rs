@@ -9,3 +9,4 @@ pub mod oidc;
 pub mod publishers;
 pub mod reports;
 pub mod simple;
+pub mod tokens;

@@ -159,10 +159,20 @@ impl From<DeskError> for Problem {
                 .with("code", Value::from("stale-digest"))
                 .with("plan", serde_json::to_value(plan).unwrap_or_default()),
             DeskError::NotYours(_) => Self::new(StatusCode::FORBIDDEN, "Forbidden", detail),
+            DeskError::Authority(error) => error.into(),
             DeskError::Store(error) => error.into(),
             DeskError::History(error) => Self::unavailable(&error),
         }
     }
+}
+
+/// What a client of `/api/v1` reads that asks a resource for what it does not do. The header `Allow` names what it does.
+pub(super) async fn method_not_allowed(method: axum::http::Method) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        format!("{method} is nothing that can be done here; the header Allow lists what can."),
+    )
 }
 
 /// What a client reads after a panic: the panic itself went to the log. One request fails, the server goes on.

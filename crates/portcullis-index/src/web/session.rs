@@ -129,7 +129,7 @@ impl FromRequestParts<App> for AtDesk {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, PageError> {
         let signed_in = SignedIn::from_request_parts(parts, app).await?;
-        let responder = Requester::of_session(signed_in.account().clone()).responder()?;
+        let responder = Requester::of_session(&signed_in).responder()?;
         Ok(Self { signed_in, responder })
     }
 }
@@ -156,7 +156,7 @@ impl FromRequestParts<App> for OfProject {
             path.get("project").and_then(|name| name.parse::<ProjectName>().ok()).ok_or_else(unknown)?;
         let mut tx = app.store.read().await?;
         let project = projects::by_name(&mut tx, &name.normalised()).await?.ok_or_else(unknown)?;
-        let owner = Requester::of_session(signed_in.account().clone()).owner(&mut tx, &project).await?;
+        let owner = Requester::of_session(&signed_in).owner(&mut tx, &project).await?;
         Ok(Self { signed_in, owner })
     }
 }
@@ -172,7 +172,7 @@ pub(crate) async fn requester(parts: &mut Parts, app: &App) -> Option<Requester>
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let may =
         reads || (same_origin(app, &parts.headers) && token.is_some_and(|token| signed_in.owns_form(token)));
-    may.then(|| Requester::of_session(signed_in.account().clone()))
+    may.then(|| Requester::of_session(&signed_in))
 }
 
 /// Whose forms carry which token.

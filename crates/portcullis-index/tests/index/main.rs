@@ -12,6 +12,7 @@
 )]
 
 mod ci_issuer;
+mod credentials;
 mod desk;
 mod desk_strangers;
 mod distribution;

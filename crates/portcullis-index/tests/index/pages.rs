@@ -13,7 +13,7 @@ use totp_rs::{Builder, Secret};
 use crate::support::{Answer, Stage, stages, stages_with};
 
 const ORIGIN: &str = "https://packages.example";
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// One browser: keeps the cookie, and sends forms as browsers do.
 pub(crate) struct Browser<'a> {
@@ -164,7 +164,7 @@ impl Authenticator {
         Self { secret: secret.replace(' ', ""), recovery_codes: Vec::new() }
     }
 
-    fn code(&self, stage: &Stage) -> String {
+    pub(crate) fn code(&self, stage: &Stage) -> String {
         let totp =
             Builder::new().with_secret(Secret::try_from_base32(&self.secret).unwrap()).build().unwrap();
         totp.generate(u64::try_from(stage.app.now().unix_seconds()).unwrap()).to_string()

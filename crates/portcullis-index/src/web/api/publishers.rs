@@ -182,6 +182,7 @@ fn shown_pending(waiting: &Waiting) -> Value {
 fn problem(error: PublisherError) -> Problem {
     match error {
         PublisherError::Store(error) | PublisherError::Project(ProjectError::Store(error)) => error.into(),
+        PublisherError::Authority(error) => error.into(),
         PublisherError::Configuration(error) => Problem::unavailable(&error),
         PublisherError::Unknown => Problem::not_found("There is no such trusted publisher."),
         PublisherError::Fields(errors) => {

@@ -33,9 +33,13 @@ impl FromRequestParts<App> for Sender {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let nameless = parts.headers.get(AUTHORIZATION).is_none()
-            || bearer(parts).is_some_and(|secret| secret.starts_with("pypi-"));
-        if nameless {
+        if parts.headers.get(AUTHORIZATION).is_none() {
+            // A session counts, where its form token shows that its owner means it; else nobody is asked who they are.
+            let by_session = crate::web::session::requester(parts, app).await;
+            let account = by_session.map(|requester| Reporter::Account(requester.account().clone()));
+            return Ok(Self(account.unwrap_or(Reporter::Anonymous)));
+        }
+        if bearer(parts).is_some_and(|secret| secret.starts_with("pypi-")) {
             return Ok(Self(Reporter::Anonymous));
         }
         let requester = Requester::from_request_parts(parts, app).await?;

@@ -9,6 +9,7 @@ use axum::routing::{get, post};
 
 use super::publishers::{self, PublisherForm};
 use super::{Layout, PageError, again, page, see_other};
+use crate::account::recent::{self, Asked};
 use crate::account::second_factor::{self, Standing};
 use crate::account::session::SignedIn;
 use crate::account::{self, AccountError};
@@ -157,6 +158,8 @@ struct AccountPage {
     pending: Vec<WaitingView>,
     forms: Vec<PublisherForm>,
     factor: Standing,
+    /// What a form that makes a token asks for first.
+    proof: Asked,
     lines: Vec<Line>,
     more: bool,
 }
@@ -209,6 +212,7 @@ async fn content(app: &App, signed_in: &SignedIn) -> Result<AccountPage, PageErr
         pending: pending.into_iter().map(WaitingView::from).collect(),
         forms: PublisherForm::all(app),
         factor: second_factor::standing(app, account).await?,
+        proof: recent::asked(app, signed_in).await?,
         lines: history.lines,
         more: history.more,
     })
@@ -241,7 +245,7 @@ async fn token_view(tx: &mut Tx, token: Token) -> Result<TokenView, PageError> {
 }
 
 fn holder(signed_in: &SignedIn) -> Result<Holder, PageError> {
-    Ok(Requester::of_session(signed_in.account().clone()).holder()?)
+    Ok(Requester::of_session(signed_in).holder()?)
 }
 
 /// The page once more, with what is wrong and what was typed.

@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<App> {
 pub(super) fn refusal(error: DeskError) -> PageError {
     match error {
         DeskError::Unknown { .. } => PageError::NotFound(error.to_string()),
+        DeskError::Authority(error) => error.into(),
         DeskError::NotYours(_) => PageError::Forbidden(error.to_string()),
         DeskError::Store(_) | DeskError::History(_) => PageError::Unavailable(Box::new(error)),
         DeskError::TooLarge { .. } => PageError::FormTooLarge,

@@ -124,6 +124,7 @@ pub(super) fn form(fields: &Fields) -> Form {
 /// What a person can mend as a sentence; everything else becomes a page of its own.
 pub(super) fn refusal(error: PublisherError) -> Result<String, PageError> {
     match error {
+        PublisherError::Authority(error) => Err(error.into()),
         PublisherError::Store(_) | PublisherError::Configuration(_) => {
             Err(PageError::Unavailable(Box::new(error)))
         }

@@ -8,9 +8,10 @@ use axum::response::Response;
 use axum::routing::post;
 use secrecy::ExposeSecret;
 
-use super::super::{Layout, PageError, page, see_other, sentence};
+use super::super::{Layout, PageError, again, page, see_other, sentence};
 use super::{Typed, holder, once_more, token_view};
-use crate::account;
+use crate::account::AccountError;
+use crate::account::recent::{self, Given};
 use crate::account::session::SignedIn;
 use crate::api_token::{self, ApiTokenError, NewToken};
 use crate::app::App;
@@ -47,7 +48,11 @@ async fn make_token(
         Ok(new) => new,
         Err(message) => return refused_token(&app, &by, &fields, message).await,
     };
-    let made = api_token::create(&app, by.account(), new, account::actor(by.account()), Some(origin)).await;
+    let proved = match recent::prove(&app, &by, given(&fields), &origin).await {
+        Ok(proved) => proved,
+        Err(error) => return prove_again(&app, &by, "token", error, Typed::of(&fields)).await,
+    };
+    let made = api_token::create_signed_in(&app, &proved, new, origin).await;
     match made {
         Ok((token, text)) => {
             let mut tx = app.store.read().await?;
@@ -61,11 +66,33 @@ async fn make_token(
             };
             Ok(page(StatusCode::CREATED, &shown))
         }
-        Err(error @ (ApiTokenError::Store(_) | ApiTokenError::Key(_))) => {
+        Err(error @ (ApiTokenError::Store(_) | ApiTokenError::Key(_) | ApiTokenError::Desk(_))) => {
             Err(PageError::Unavailable(Box::new(error)))
         }
+        Err(ApiTokenError::Authority(error)) => Err(error.into()),
         Err(error) => refused_token(&app, &by, &fields, sentence(&error.to_string())).await,
     }
+}
+
+/// What the form gives to prove who sent it, where it had to ask.
+fn given(fields: &Fields) -> Given {
+    Given { password: fields.secret("proof_password"), code: fields.text("proof_code").to_owned() }
+}
+
+/// The form once more, which asks for password and code now.
+async fn prove_again(
+    app: &App,
+    by: &SignedIn,
+    form: &'static str,
+    error: AccountError,
+    typed: Typed,
+) -> Result<Response, PageError> {
+    if let AccountError::TooManyAttempts(until) = error {
+        return Err(PageError::TooManyAttempts(until, app.now().unix_seconds()));
+    }
+    let wrong = again(error)?;
+    let shown = once_more(app, by, form, wrong.message, typed).await?;
+    Ok(page(wrong.status, &shown))
 }
 
 /// A token as the form describes it; the end of the chosen day is its expiry.
@@ -116,6 +143,7 @@ async fn revoke_token(
     match api_token::revoke(&app, &holder(&by)?, id, Some(origin)).await {
         Ok(()) => Ok(see_other("/account#tokens")),
         Err(ApiTokenError::Unknown) => Err(unknown),
+        Err(ApiTokenError::Authority(error)) => Err(error.into()),
         Err(error) => Err(PageError::Unavailable(Box::new(error))),
     }
 }
@@ -131,6 +159,7 @@ struct ManagementTokenMade {
 
 async fn make_management_token(
     State(app): State<App>,
+    Client(origin): Client,
     Form { by, fields }: Form<SignedIn>,
 ) -> Result<Response, PageError> {
     let scopes = fields.all("scope").into_iter().map(str::parse::<Scope>).collect::<Result<_, _>>();
@@ -139,7 +168,11 @@ async fn make_management_token(
         scopes: scopes.map_err(|_| PageError::BadForm("there is no such scope"))?,
         days: fields.text("days").parse().unwrap_or(0),
     };
-    match management_token::create(&app, &by, new).await {
+    let proved = match recent::prove(&app, &by, given(&fields), &origin).await {
+        Ok(proved) => proved,
+        Err(error) => return prove_again(&app, &by, "management-token", error, Typed::default()).await,
+    };
+    match management_token::create(&app, &proved, new).await {
         Ok(secret) => {
             let shown = ManagementTokenMade {
                 layout: Layout::signed_in(&app, &by),
@@ -149,9 +182,8 @@ async fn make_management_token(
             };
             Ok(page(StatusCode::CREATED, &shown))
         }
-        Err(error @ (ManagementTokenError::Store(_) | ManagementTokenError::Authority(_))) => {
-            Err(PageError::Unavailable(Box::new(error)))
-        }
+        Err(error @ ManagementTokenError::Store(_)) => Err(PageError::Unavailable(Box::new(error))),
+        Err(ManagementTokenError::Authority(error)) => Err(error.into()),
         Err(error) => {
             let message = sentence(&error.to_string());
             let shown = once_more(&app, &by, "management-token", message, Typed::default()).await?;
@@ -170,6 +202,7 @@ async fn revoke_management_token(
     match management_token::revoke(&app, &holder(&by)?, id, origin).await {
         Ok(()) => Ok(see_other("/account#management-tokens")),
         Err(ManagementTokenError::Unknown) => Err(unknown),
+        Err(ManagementTokenError::Authority(error)) => Err(error.into()),
         Err(error) => Err(PageError::Unavailable(Box::new(error))),
     }
 }
