@@ -14,7 +14,10 @@ use crate::Outcome;
 use client::{Answer, Server};
 
 mod client;
+mod own;
 mod show;
+
+pub(crate) use own::{PublisherArguments, TokenArguments, publisher, token as tokens};
 
 /// Where the server is and who asks.
 #[derive(Args, Clone, Debug)]
@@ -166,6 +169,29 @@ const FILE_LIMIT: u64 = 8 << 20;
 /// How long a command waits for an examination that is under way.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Reports what a scan found to a server (`scan --report`): says on stderr what became of it, since stdout holds the document.
+pub(crate) fn report_scan(server: &str, document: &Value) -> anyhow::Result<()> {
+    let connection = Connection { server: server.to_owned(), token_file: None, format: Format::Human };
+    let body = json!({
+        "kind": "compromised-workflow", "subject": subject_of(Some(document)), "text": "", "scan": document,
+    });
+    let size = body.to_string().len() as u64;
+    if size > FILE_LIMIT {
+        bail!(
+            "reporting to {server}: the document has {size} bytes, and a report takes {FILE_LIMIT}; scan less at a time"
+        );
+    }
+    let answer = Server::new(server, token(&connection, Who::Anybody)?)?.post("/api/v1/reports", &body)?;
+    if !matches!(answer.status, 200..=299) {
+        bail!("reporting to {server}: it answered {}: {}", answer.status, answer.problem());
+    }
+    let member = |name| answer.body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (id, status) = (member("id"), member("status_url"));
+    let visible = |text| portcullis_index::visible::visible(text, 500);
+    writeln!(anstream::stderr(), "reported as {}; its status: {}", visible(id), visible(status))?;
+    Ok(())
+}
+
 /// Sends a report and prints the receipt.
 pub(crate) fn report(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
     let scan: Option<Value> = match &arguments.scan {
@@ -292,6 +318,10 @@ fn of_case(id: &str, part: &str) -> anyhow::Result<String> {
 enum Who {
     Anybody,
     Responder,
+    /// Whoever manages their own projects and tokens.
+    Owner,
+    /// Whoever holds a token of either kind.
+    Bearer,
 }
 
 /// Asks the server, waits while it is still looking at a repository, and prints what it says.
@@ -356,11 +386,19 @@ fn token(connection: &Connection, who: Who) -> anyhow::Result<Option<secrecy::Se
         None => std::env::var("PORTCULLIS_TOKEN").ok(),
     };
     let token = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    if token.is_none() && who == Who::Responder {
+    let scope = match who {
+        Who::Responder => Some("desk"),
+        Who::Owner => Some("manage"),
+        Who::Anybody | Who::Bearer => None,
+    };
+    if let (None, Some(scope)) = (&token, scope) {
         bail!(
-            "this needs a management token: make one with `portcullis admin token add ACCOUNT --api desk`, and give it in \
-             PORTCULLIS_TOKEN or by --token-file"
+            "this needs a management token: make one on your account's page, or with `portcullis admin token add ACCOUNT --api \
+             {scope}`, and give it in PORTCULLIS_TOKEN or by --token-file"
         );
+    }
+    if token.is_none() && who == Who::Bearer {
+        bail!("this needs the token itself: give it in PORTCULLIS_TOKEN or by --token-file");
     }
     Ok(token.map(Into::into))
 }

@@ -42,6 +42,10 @@ enum Command {
     Case(desk::CaseArguments),
     /// See what a server's incident desk told to whom
     Notice(desk::NoticeArguments),
+    /// See and end your own tokens on a server
+    Token(desk::TokenArguments),
+    /// See, add and remove the Trusted Publishers of your projects on a server
+    Publisher(desk::PublisherArguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
@@ -95,6 +99,8 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Report(arguments) => desk::report(&arguments),
         Command::Case(arguments) => desk::case(&arguments),
         Command::Notice(arguments) => desk::notice(&arguments),
+        Command::Token(arguments) => desk::tokens(&arguments),
+        Command::Publisher(arguments) => desk::publisher(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

@@ -61,6 +61,9 @@ pub(crate) struct Arguments {
     /// Accept a finding by its id; it is still listed (repeatable)
     #[arg(long, value_name = "ID=REASON")]
     accept: Vec<String>,
+    /// Report what is found to the incident desk of a server (its token: PORTCULLIS_TOKEN; none is needed)
+    #[arg(long, value_name = "URL")]
+    report: Option<String>,
     /// Exit with 2 if anything could not be looked at
     #[arg(long)]
     strict: bool,
@@ -107,6 +110,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         bail!("{} problem(s), and --strict accepts none", report.document.problems.len());
     }
     let counts = report.document.findings.iter().any(|finding| finding.accepted.is_none());
+    if let (Some(server), true) = (&arguments.report, counts) {
+        let document = serde_json::to_value(&report.document).context("putting the report together")?;
+        crate::desk::report_scan(server, &document)?;
+    }
     Ok(if counts { Outcome::Found } else { Outcome::Done })
 }
 

@@ -1,4 +1,4 @@
-//! `portcullis admin account`: makes accounts and resets their passwords.
+//! `portcullis admin account`: makes accounts, resets their passwords, stops them.
 
 use std::io::{Read, Write};
 
@@ -34,7 +34,29 @@ pub(crate) enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Print a one-time link with which an account sets a new password
+    /// Stop an account: it can't sign in, its sessions end, and none of its tokens is taken
+    #[command(
+        after_help = "Example: portcullis admin account freeze alice --reason \"taken over, case 01234567\""
+    )]
+    Freeze {
+        /// The account's name
+        name: String,
+        /// Why; it stands in the history
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let a frozen account act again; its sessions stay ended, its tokens are what they were
+    #[command(
+        after_help = "Example: portcullis admin account unfreeze alice --reason \"back with its owner\""
+    )]
+    Unfreeze {
+        /// The account's name
+        name: String,
+        /// Why; it stands in the history
+        #[arg(long)]
+        reason: String,
+    },
+    /// Print a one-time link with which an account sets a new password; its management tokens end now
     Reset {
         /// The account's name
         name: String,
@@ -58,6 +80,16 @@ pub(crate) async fn run(app: &App, command: &Command) -> anyhow::Result<Outcome>
                     account.name
                 )?;
             }
+        }
+        Command::Freeze { name, reason } => {
+            let found = account::by_name(app, name).await?;
+            account::freeze(app, &found, reason, Actor::Operator).await.context("freezing the account")?;
+            writeln!(std::io::stdout(), "account {} frozen; its sessions have ended", found.name)?;
+        }
+        Command::Unfreeze { name, reason } => {
+            let found = account::by_name(app, name).await?;
+            account::unfreeze(app, &found, reason, Actor::Operator).await.context("thawing the account")?;
+            writeln!(std::io::stdout(), "account {} may act again", found.name)?;
         }
         Command::Reset { name } => {
             let link = one_time_link::reset_link(app, name, Actor::Operator)

@@ -84,6 +84,12 @@ impl Server {
         self.send(self.client.post(self.address(path)?).json(body))
     }
 
+    /// # Errors
+    /// Where the server can't be reached.
+    pub(super) fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.send(self.client.delete(self.address(path)?))
+    }
+
     fn address(&self, path: &str) -> anyhow::Result<Url> {
         let base = self.url.as_str().trim_end_matches('/');
         format!("{base}{path}").parse().context("putting the address together")

@@ -38,6 +38,51 @@ pub(super) fn receipt(answer: &Value) -> String {
     out
 }
 
+pub(super) fn tokens(answer: &Value) -> String {
+    let mut out = String::new();
+    for (kind, pointer) in [("api", "/tokens"), ("management", "/management_tokens")] {
+        for token in list(answer, pointer) {
+            let mut may = list(token, "/projects").chain(list(token, "/scopes")).map(|part| text(part, ""));
+            let may = may.by_ref().collect::<Vec<_>>().join(", ");
+            let may = if may.is_empty() { String::from("entire account") } else { may };
+            let (id, state, description) =
+                (text(token, "/id"), text(token, "/state"), text(token, "/description"));
+            line!(out, "{id}  {kind:<10}  {state:<9}  {may}  {description}");
+            let cause = text(token, "/state_cause");
+            if !cause.is_empty() {
+                line!(out, "    {cause}");
+            }
+        }
+    }
+    if out.is_empty() {
+        line!(out, "no tokens");
+    }
+    out
+}
+
+pub(super) fn publishers(answer: &Value) -> String {
+    let mut out = String::new();
+    for publisher in list(answer, "/publishers") {
+        let state = text(publisher, "/state");
+        let state =
+            if state.is_empty() { format!("waits for {}", text(publisher, "/project")) } else { state };
+        let (id, provider) = (text(publisher, "/id"), text(publisher, "/provider"));
+        line!(out, "{id}  {provider}  {state}");
+        let fields = publisher.pointer("/configuration").and_then(Value::as_object).into_iter().flatten();
+        for (name, _) in fields {
+            line!(out, "    {name}={}", text(publisher, &format!("/configuration/{name}")));
+        }
+    }
+    if out.is_empty() {
+        line!(out, "no publishers");
+    }
+    out
+}
+
+pub(super) fn publisher_added(answer: &Value) -> String {
+    format!("{}\n", text(answer, "/id"))
+}
+
 pub(super) fn cases(answer: &Value) -> String {
     let mut out = String::new();
     let oldest = text(answer, "/oldest_unseen_report");
