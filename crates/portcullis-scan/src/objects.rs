@@ -14,6 +14,9 @@ const COMMIT_MAX: u64 = 1024 * 1024;
 const TREE_MAX: u64 = 8 * 1024 * 1024;
 /// Largest file that is read out of a repository.
 pub const BLOB_MAX: u64 = 16 * 1024 * 1024;
+/// Most memory that decoding one packed object may take: its delta chain's bases and instructions too, which no header
+/// tells of beforehand. Four times the largest file, since a chain needs room for source, target and instructions.
+const DECODING_MAX: u64 = 4 * BLOB_MAX;
 /// Largest text file (packed refs, reflog, configuration) that is read.
 const TEXT_MAX: u64 = 64 * 1024 * 1024;
 
@@ -90,8 +93,11 @@ pub struct Objects {
 /// Opens a git directory after checking that it stays within itself.
 pub fn open(git: &Path) -> Result<Objects, OpenError> {
     check_containment(git)?;
-    let options =
-        gix::open::Options::isolated().open_path_as_is(true).strict_config(false).lossy_config(true);
+    let options = gix::open::Options::isolated()
+        .open_path_as_is(true)
+        .strict_config(false)
+        .lossy_config(true)
+        .config_overrides([format!("gitoxide.objects.allocLimit={DECODING_MAX}")]);
     let mut repository =
         options.open(git).map_err(|error| OpenError::Open(error.to_string()))?.to_thread_local();
     repository.objects.ignore_replacements = true;

@@ -11,6 +11,7 @@
 mod repository;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -235,6 +236,72 @@ fn hostile_branch_filters_hide_nothing() {
         assert_eq!(thefts(&document), 1);
         assert!(document.findings[0].exposures[0].reachable);
     }
+}
+
+/// A pack entry: type, size as git packs it, what a delta refers to, and the compressed data.
+fn pack_entry(kind: u8, size: usize, reference: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut entry = vec![kind << 4 | (size & 15) as u8];
+    let mut rest = size >> 4;
+    while rest > 0 {
+        *entry.last_mut().unwrap() |= 0x80;
+        entry.push((rest & 127) as u8);
+        rest >>= 7;
+    }
+    entry.extend(reference);
+    let mut encoder = flate2::write::ZlibEncoder::new(entry, flate2::Compression::fast());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A repository whose only workflow is a small delta against a blob of so many zeros.
+fn with_delta_base(base_size: usize) -> Repository {
+    let repository = Repository::new();
+    let base = vec![0; base_size];
+    let mut delta = Vec::new();
+    for mut size in [base_size, STEAL.len()] {
+        while size > 127 {
+            delta.push((size & 127) as u8 | 0x80);
+            size >>= 7;
+        }
+        delta.push(size as u8);
+    }
+    for piece in STEAL.as_bytes().chunks(127) {
+        delta.push(piece.len() as u8);
+        delta.extend(piece);
+    }
+    let mut pack = b"PACK\0\0\0\x02\0\0\0\x02".to_vec();
+    pack.extend(pack_entry(3, base.len(), &[], &base));
+    // How far back the base begins, in git's offset encoding.
+    let mut back = pack.len() - 12;
+    let mut reference = vec![(back & 127) as u8];
+    while back > 127 {
+        back = (back >> 7) - 1;
+        reference.insert(0, (back & 127) as u8 | 0x80);
+    }
+    pack.extend(pack_entry(6, delta.len(), &reference, &delta));
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(&pack);
+    pack.extend(hasher.try_finalize().unwrap().as_slice());
+    let path = repository.path().join(".git/objects/pack/pack-x.pack");
+    fs::write(&path, pack).unwrap();
+    repository.git(&["index-pack", &path.display().to_string()]);
+    let workflow =
+        gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::object::Kind::Blob, STEAL.as_bytes()).unwrap();
+    let entry = format!("100644,{workflow},.github/workflows/z.yml");
+    repository.git(&["update-index", "--add", "--cacheinfo", &entry]);
+    repository.git(&["commit", "-q", "-m", "x"]);
+    repository
+}
+
+/// The header of a small object says nothing of the base that it is made from.
+#[test]
+fn a_small_object_with_a_huge_base_is_refused_before_memory_is_taken() {
+    // Source and target of a delta lie in memory side by side.
+    let limit = 64 * 1024 * 1024 / 2;
+    let document = scanned(with_delta_base(limit - 1024).path());
+    assert_eq!((kinds(&document).len(), thefts(&document)), (0, 1), "{:?}", document.problems);
+    let document = scanned(with_delta_base(limit).path());
+    assert_eq!((kinds(&document), thefts(&document)), (vec!["broken-object"], 0));
 }
 
 #[test]
