@@ -300,9 +300,11 @@ pub async fn of_case(app: &App, _by: &Responder, id: CaseId) -> Result<Radius> {
     compute(&mut tx, id).await
 }
 
-/// How long a look that a responder's question caused is waited for, and how soon another one may follow, in seconds. A thief
-/// who keeps trying must not keep the desk waiting.
-const LOOK_AGAIN_SECONDS: i64 = 60;
+/// How long a look is waited for that would tell of uses since the last one, in seconds.
+const LOOK_PATIENCE_SECONDS: i64 = 60;
+
+/// How soon another look may follow, in seconds: a thief who keeps trying must not keep the desk waiting.
+const LOOK_AGAIN_SECONDS: i64 = 10;
 
 /// The blast radius of a case, after another look at repositories whose tokens were used since the last one: only a new
 /// look tells of the runs since then.
@@ -315,15 +317,17 @@ pub async fn up_to_date(app: &App, by: &Responder, id: CaseId) -> Result<Radius>
     let looks = examinations::of_case(&mut tx, id).await?;
     drop(tx);
     let radius = of_case(app, by, id).await?;
-    let recent = |look: &&Examination| look.requested_at.plus_seconds(LOOK_AGAIN_SECONDS) > now;
     for repository in &radius.outdated {
         let newest =
             looks.iter().filter(|look| look.repository == *repository).max_by_key(|look| look.requested_at);
-        match newest.filter(recent) {
-            // Its first failure ends the waiting: the decision shall not hang on the forge.
-            Some(look) if look.state == ExaminationState::Waiting && look.problem.is_none() => {}
-            Some(_) => continue,
-            None => look_again(app, id, repository, &looks).await?,
+        let age = newest.map_or(i64::MAX, |look| (now.0 - look.requested_at.0) / SECOND);
+        let waiting = newest.is_some_and(|look| look.state == ExaminationState::Waiting);
+        // Its first failure ends the waiting: the decision shall not hang on the forge.
+        let failing = newest.is_some_and(|look| waiting && look.problem.is_some());
+        match (waiting, age) {
+            (true, ..LOOK_PATIENCE_SECONDS) if !failing => {}
+            (true, _) | (false, ..LOOK_AGAIN_SECONDS) => continue,
+            (false, _) => look_again(app, id, repository, &looks).await?,
         }
         return Err(DeskError::ExaminationUnderWay { repository: repository.clone() });
     }
