@@ -38,6 +38,7 @@ def test_a_stolen_token_from_the_pushed_workflow_to_its_death(each_server, regis
     pip, installed = clients.pip_install(PROJECT)
     pip.ok()
     assert clients.imported(installed, "lanternfish") == "1.0 good morning"
+    the_forges_clock_moves_on(server)
 
     # The repository gets the malicious workflow: one pushed commit; it runs; a force-push hides it.
     injected = the_workflow_is_pushed(forge, tmp_path)
