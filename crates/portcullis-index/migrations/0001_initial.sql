@@ -359,6 +359,7 @@ CREATE TABLE jobs (
     kind         TEXT NOT NULL,
     payload      TEXT NOT NULL,
     dedupe_key   TEXT UNIQUE,
+    urgency      BIGINT NOT NULL,
     state        TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead')),
     run_at       BIGINT NOT NULL,
     attempts     BIGINT NOT NULL,
@@ -368,7 +369,7 @@ CREATE TABLE jobs (
     created_at   BIGINT NOT NULL,
     finished_at  BIGINT
 );
-CREATE INDEX jobs_due ON jobs (state, run_at);
+CREATE INDEX jobs_due ON jobs (state, urgency, run_at);
 
 CREATE TABLE cases (
     id             TEXT PRIMARY KEY,
@@ -422,6 +423,14 @@ CREATE TABLE examinations (
 );
 CREATE INDEX examinations_case ON examinations (case_id);
 CREATE INDEX examinations_report ON examinations (report_id);
+
+-- Every report that a look is made for: many reports about one repository are one look.
+CREATE TABLE examination_reports (
+    examination_id  TEXT NOT NULL REFERENCES examinations (id),
+    report_id       TEXT NOT NULL REFERENCES reports (id),
+    PRIMARY KEY (examination_id, report_id)
+);
+CREATE INDEX examination_reports_report ON examination_reports (report_id);
 CREATE INDEX examinations_repository ON examinations (repository);
 
 -- A secret of a repository, at a destination, over a span of time, as our own scan confirmed it.

@@ -14,13 +14,16 @@ use crate::desk::{clock, examination};
 use crate::history::{Actor, Event, record};
 use crate::ids::{ExaminationId, ReportId};
 use crate::notices::mail::{self, Delivery};
-use crate::store::jobs::{self, Job};
+use crate::store::jobs::{self, Job, Places};
 use crate::store::notices::{self, Notice, NoticeChannel, NoticeState};
 use crate::store::{self, Store};
 use crate::visible::visible;
 
 /// How many jobs one node works on at the same time.
 const CONCURRENCY: usize = 4;
+
+/// How many of them at most are looks that strangers asked for.
+const STRANGERS: i64 = 2;
 
 /// How long a job may be worked on before another node takes it, in seconds. Longer than the longest look may last.
 const LEASE_SECONDS: i64 = 600;
@@ -76,7 +79,7 @@ async fn take(app: &App, slots: &Arc<Semaphore>, working: &mut JoinSet<()>) -> s
     let limit = i64::try_from(free).unwrap_or(1);
     let lease = now.plus_seconds(LEASE_SECONDS);
     let mut tx = app.store.write().await?;
-    let due = jobs::take(&mut tx, &app.node, limit, lease, now).await?;
+    let due = jobs::take(&mut tx, &app.node, Places { all: limit, strangers: STRANGERS }, lease, now).await?;
     let left = limit - i64::try_from(due.len()).unwrap_or(limit);
     let outgoing = if left > 0 { notices::take(&mut tx, left, lease, now).await? } else { Vec::new() };
     tx.commit().await?;
@@ -202,7 +205,8 @@ pub async fn work_off(app: &App) -> store::Result<usize> {
         let now = app.now();
         let lease = now.plus_seconds(LEASE_SECONDS);
         let mut tx = app.store.write().await?;
-        let due = jobs::take(&mut tx, &app.node, 10, lease, now).await?;
+        let due =
+            jobs::take(&mut tx, &app.node, Places { all: 10, strangers: STRANGERS }, lease, now).await?;
         let outgoing = notices::take(&mut tx, 10, lease, now).await?;
         tx.commit().await?;
         if due.is_empty() && outgoing.is_empty() {

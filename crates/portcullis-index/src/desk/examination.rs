@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::forge::{ForgeError, Look, Push, Run, Runs, Sight};
-use super::scan_document::{Finding, FoundExposure, ScanDocument};
+use super::scan_document::{CITED_LIMIT, Finding, FoundExposure, ScanDocument};
 use super::subject::RepositoryName;
 use super::{Result, case};
 use crate::app::App;
 use crate::clock::Instant;
 use crate::history::{Actor, Event, record};
 use crate::ids::{CaseId, ExaminationId, ExposureId, ReportId};
+use crate::store::Tx;
 use crate::store::cases::{self, CaseState};
 use crate::store::examinations::{self, Examination, ExaminationState, Findings};
 use crate::store::exposures::{self, Basis, Details, Exposure, Standing, StoodOn};
+use crate::store::jobs::{self, Urgency};
 use crate::store::reports::{self, Lane, Level, ReportState};
-use crate::store::{Tx, jobs};
 use crate::visible::visible;
 
 /// The kind of the job that examines.
@@ -35,9 +36,16 @@ pub struct Asked {
     pub report: Option<ReportId>,
     /// Commits to fetch beside the branches and tags.
     pub cited: Vec<String>,
+    /// Who waits for it; a person where nothing is said.
+    pub urgency: Option<Urgency>,
 }
 
-/// Queues a look, in the transaction of what asks for it.
+/// How soon after a look strangers get another one at the same repository, in seconds, unless they cite commits that were
+/// not fetched then. It comes later, never not at all: whoever pushes just after a look hides nothing.
+pub const AGAIN_SECONDS: i64 = 600;
+
+/// Queues a look, in the transaction of what asks for it. Where one waits that nobody has begun, it is that one, and fetches
+/// what is cited now too: a flood about one repository is one look.
 ///
 /// # Errors
 /// Where the database refuses.
@@ -47,6 +55,32 @@ pub async fn queue(
     repository: &RepositoryName,
     asked: Asked,
 ) -> crate::store::Result<ExaminationId> {
+    let urgency = asked.urgency.unwrap_or(Urgency::Person);
+    let name = repository.to_string();
+    let mut run_at = now;
+    if urgency > Urgency::Person
+        && let Some(last) = examinations::last_ended(tx, &name).await?
+        && asked.cited.iter().all(|commit| last.cited.contains(commit))
+    {
+        let ended = last.examined_at.unwrap_or(last.requested_at);
+        run_at = now.max(ended.plus_seconds(AGAIN_SECONDS));
+    }
+    for waiting in examinations::waiting_of(tx, &name).await? {
+        let elsewhere = asked.case.is_some() && waiting.case_id.is_some() && asked.case != waiting.case_id;
+        let mut cited: BTreeSet<String> = waiting.cited.iter().cloned().collect();
+        cited.extend(asked.cited.iter().cloned());
+        let fits = !elsewhere && cited.len() <= CITED_LIMIT;
+        if fits && jobs::hold_waiting(tx, &job_key(waiting.id), urgency, run_at).await? {
+            examinations::set_cited(tx, waiting.id, &cited.into_iter().collect::<Vec<_>>()).await?;
+            if let (Some(case), None) = (asked.case, waiting.case_id) {
+                examinations::set_case(tx, waiting.id, case).await?;
+            }
+            if let Some(report) = asked.report {
+                examinations::join(tx, waiting.id, report).await?;
+            }
+            return Ok(waiting.id);
+        }
+    }
     let examination = Examination {
         id: ExaminationId::new(),
         case_id: asked.case,
@@ -63,7 +97,7 @@ pub async fn queue(
     };
     examinations::insert(tx, &examination).await?;
     let payload = serde_json::json!({"examination": examination.id}).to_string();
-    jobs::insert(tx, JOB, &payload, Some(&format!("{JOB}:{}", examination.id)), now).await?;
+    jobs::insert(tx, JOB, &payload, Some(&job_key(examination.id)), urgency, run_at).await?;
     let mut event = Event::new("desk:examination:requested", Actor::System { part: String::from("desk") });
     event.case = examination.case_id;
     event.details = serde_json::json!({
@@ -71,6 +105,15 @@ pub async fn queue(
     });
     record(tx, now, event).await?;
     Ok(examination.id)
+}
+
+/// A person waits for this look now.
+pub(super) async fn hasten(tx: &mut Tx, id: ExaminationId, now: Instant) -> crate::store::Result<()> {
+    jobs::hold_waiting(tx, &job_key(id), Urgency::Person, now).await.map(|_| ())
+}
+
+fn job_key(id: ExaminationId) -> String {
+    format!("{JOB}:{id}")
 }
 
 /// Does one look. `last` tells that a failure is not tried again. Safe to repeat: a look that is done stays as it is.
@@ -91,8 +134,18 @@ pub async fn carry_out(app: &App, id: ExaminationId, last: bool) -> std::result:
         Ok(repository) => app.forge().look(&Look { repository, cited: examination.cited.clone() }).await,
         Err(error) => Err(ForgeError::Impossible(error.to_string())),
     };
-    let read = seen.and_then(|sight| match ScanDocument::read(&sight.document) {
-        Ok(document) => Ok((sight, document)),
+    let read = seen.and_then(|mut sight| match ScanDocument::read_own(&sight.document) {
+        Ok((document, cut)) => {
+            if cut {
+                sight.problems.insert(
+                    0,
+                    String::from(
+                        "truncated: there is more in it than the desk keeps; what weighs most was kept",
+                    ),
+                );
+            }
+            Ok((sight, document))
+        }
         Err(error) => Err(ForgeError::Failed(format!("the scan of it can't be used: {error}"))),
     });
     match read {
@@ -146,8 +199,9 @@ async fn conclude(
     problems.extend(document.problems.iter().map(|problem| problem.what.clone()));
     problems.truncate(20);
     let json = |value: serde_json::Result<String>| value.unwrap_or_else(|_| String::from("null"));
+    let kept = json(serde_json::to_string(document));
     let found = Findings {
-        document: &sight.document,
+        document: &kept,
         pushes: sight.pushes.as_ref().map(|pushes| json(serde_json::to_string(pushes))),
         runs: sight.runs.as_ref().map(|runs| json(serde_json::to_string(runs))),
         problem: (!problems.is_empty()).then(|| visible(&problems.join("; "), 2_000)),
@@ -185,8 +239,7 @@ async fn conclude(
         store(&mut tx, case, &examination.repository, derived, now).await?;
     }
     if let (Some(case), Some(level)) = (case, confirmed) {
-        let about = reports::waiting_about(&mut tx, &examination.repository, examination.report_id).await?;
-        for report in examination.report_id.into_iter().chain(about) {
+        for report in examinations::reports_of(&mut tx, examination.id).await? {
             confirm(&mut tx, report, case, level).await?;
         }
     }
@@ -303,8 +356,10 @@ fn keep_known(exposure: &mut Exposure, known: &Exposure) {
 /// The exposures that a stored look shows.
 #[must_use]
 pub(super) fn of_stored(examination: &Examination) -> Vec<Derived> {
-    let document = examination.document.as_deref().and_then(|text| ScanDocument::read(text).ok());
-    let (Some(document), Some(examined_at)) = (document, examination.examined_at) else { return Vec::new() };
+    let document = examination.document.as_deref().and_then(|text| ScanDocument::read_own(text).ok());
+    let (Some((document, _)), Some(examined_at)) = (document, examination.examined_at) else {
+        return Vec::new();
+    };
     let pushes: Option<Vec<Push>> =
         examination.pushes.as_deref().and_then(|text| serde_json::from_str(text).ok());
     derive(&document, pushes.as_deref(), runs_of(examination).as_ref(), examined_at)

@@ -343,8 +343,13 @@ async fn look_again(app: &App, id: CaseId, repository: &str, looks: &[Examinatio
         .collect();
     let cited = cited.into_iter().take(CITED_LIMIT).collect();
     let mut tx = app.store.write().await?;
-    examination::queue(&mut tx, app.now(), &name, examination::Asked { case: Some(id), report: None, cited })
-        .await?;
+    examination::queue(
+        &mut tx,
+        app.now(),
+        &name,
+        examination::Asked { case: Some(id), report: None, cited, urgency: None },
+    )
+    .await?;
     tx.commit().await?;
     app.committed();
     Ok(())

@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 use super::pasted::{document_without_tokens, without_tokens};
 use super::scan_document::{DOCUMENT_LIMIT, ScanDocument, ScanDocumentError};
 use super::subject::{RepositoryName, Subject};
-use super::{DeskError, Result, clock, examination};
+use super::{DeskError, Result, clock, evidence, examination};
 use crate::app::App;
 use crate::authority::Responder;
 use crate::history::{Actor, Event, Origin, keep_personal, record};
 use crate::ids::ReportId;
 use crate::store::accounts::Account;
 use crate::store::cases::{self, CaseState};
+use crate::store::jobs::Urgency;
 use crate::store::reports::{self, Lane, Level, Report, ReportKind, ReportState};
 use crate::store::{Tx, examinations};
 
@@ -121,14 +122,18 @@ pub async fn submit(
     let mut tx = app.store.write().await?;
     let personal = keep_personal(&mut tx, now, report.account_id, origin).await?;
     reports::insert(&mut tx, &report, Some(personal.id)).await?;
+    let named = repositories(&subject, document.as_ref());
+    let shares = shares(&mut tx, reporter, origin, named.len()).await?;
     let mut event = Event::new("desk:report:received", reporter.actor());
     event.details = serde_json::json!({
         "report": report.id, "kind": report.kind, "subject": subject.to_string(), "scan_document": document.is_some(),
+        "looks_put_off": named.len() - shares.len(),
     });
     record(&mut tx, now, event).await?;
     clock::start(&mut tx, report.id, report.due_at).await?;
-    for repository in repositories(&subject, document.as_ref()) {
-        queue_examination(&mut tx, app, &report, &repository, document.as_ref()).await?;
+    for (number, repository) in named.iter().enumerate() {
+        let urgency = shares.get(number).copied();
+        queue_examination(&mut tx, app, &report, repository, document.as_ref(), urgency).await?;
     }
     tx.commit().await?;
     app.committed();
@@ -161,6 +166,45 @@ fn repositories(subject: &Subject, document: Option<&ScanDocument>) -> Vec<Repos
     names
 }
 
+/// The repositories that a stored report names.
+pub(super) fn repositories_of(report: &Report) -> Vec<RepositoryName> {
+    let subject = Subject::parse(&format!("{}:{}", report.subject_type, report.subject));
+    subject.map(|subject| repositories(&subject, stored_document(report).as_ref())).unwrap_or_default()
+}
+
+/// The commits of a repository that a stored report cites.
+pub(super) fn cited_by(report: &Report, repository: &RepositoryName) -> Vec<String> {
+    stored_document(report).map(|document| document.cited(repository)).unwrap_or_default()
+}
+
+fn stored_document(report: &Report) -> Option<ScanDocument> {
+    report.scan_document.as_deref().and_then(|text| ScanDocument::read(text).ok())
+}
+
+/// How many looks of one network's nameless reports may wait before further ones come after everybody else's.
+pub const SHARE_LIMIT: usize = 20;
+
+/// How many looks of nameless reports may wait altogether. Past that a report is stored and its look is put off until a person
+/// opens a case for it.
+pub const STRANGERS_LIMIT: usize = 1_000;
+
+/// How urgent the looks of one report are; fewer than there are repositories where looks are put off.
+async fn shares(tx: &mut Tx, reporter: &Reporter, origin: &Origin, looks: usize) -> Result<Vec<Urgency>> {
+    if looks == 0 || matches!(reporter, Reporter::Account(_)) {
+        return Ok(vec![Urgency::Person; looks]);
+    }
+    let limit = i64::try_from(STRANGERS_LIMIT).unwrap_or(i64::MAX);
+    let waiting = examinations::strangers_waiting(tx, limit).await?;
+    let network = evidence::network_of(origin.address);
+    let same =
+        |address: &&String| address.parse().is_ok_and(|address| evidence::network_of(address) == network);
+    let mine = waiting.iter().filter(same).count();
+    let urgency = |number: usize| {
+        if mine + number < SHARE_LIMIT { Urgency::Stranger } else { Urgency::Flood }
+    };
+    Ok((0..looks.min(STRANGERS_LIMIT - waiting.len())).map(urgency).collect())
+}
+
 /// A report about a repository with an unclosed case joins that case; either way the server looks for itself.
 async fn queue_examination(
     tx: &mut Tx,
@@ -168,6 +212,7 @@ async fn queue_examination(
     report: &Report,
     repository: &RepositoryName,
     document: Option<&ScanDocument>,
+    urgency: Option<Urgency>,
 ) -> Result<()> {
     let now = app.now();
     let case = match cases::unclosed_of_repository(tx, &repository.to_string()).await? {
@@ -184,12 +229,10 @@ async fn queue_examination(
         record(tx, now, event).await?;
     }
     let cited = document.map(|document| document.cited(repository)).unwrap_or_default();
-    // A flood of reports about one repository is one look: what it confirms, it confirms for all of them.
-    if examinations::covers(tx, &repository.to_string(), &cited).await? {
-        return Ok(());
+    if urgency.is_some() {
+        let asked = examination::Asked { case, report: Some(report.id), cited, urgency };
+        examination::queue(tx, now, repository, asked).await?;
     }
-    let asked = examination::Asked { case, report: Some(report.id), cited };
-    examination::queue(tx, now, repository, asked).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::subject::RepositoryName;
 use crate::clock::Instant;
@@ -19,6 +19,12 @@ pub const FINDING_LIMIT: usize = 10_000;
 /// Most exposures, secrets, refs or versions inside one finding.
 pub const PART_LIMIT: usize = 2_000;
 
+/// Most exposures that our own look keeps.
+pub const EXPOSURE_LIMIT: usize = 5_000;
+
+/// Most refs and versions, of all exposures together, that our own look keeps.
+pub const DETAIL_LIMIT: usize = 100_000;
+
 /// Most repositories of one document that the desk looks at.
 pub const REPOSITORY_LIMIT: usize = 20;
 
@@ -26,7 +32,7 @@ pub const REPOSITORY_LIMIT: usize = 20;
 pub const CITED_LIMIT: usize = 50;
 
 /// A document.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ScanDocument {
     schema: String,
     /// Whether everything could be looked at.
@@ -40,7 +46,7 @@ pub struct ScanDocument {
 }
 
 /// A flow that was judged.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
     /// The scanner's id of it.
     pub id: String,
@@ -71,7 +77,7 @@ pub struct Finding {
 }
 
 /// A repository as the scanner names it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Repository {
     /// `github.com/owner/name`, where it is known.
     #[serde(default)]
@@ -79,7 +85,7 @@ pub struct Repository {
 }
 
 /// A secret.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Secret {
     /// Its name in the workflow.
     pub name: String,
@@ -92,7 +98,7 @@ pub struct Secret {
 }
 
 /// An exposure as the scanner found it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FoundExposure {
     /// The secret.
     pub secret: String,
@@ -113,7 +119,7 @@ pub struct FoundExposure {
 }
 
 /// A commit that brought something in or took it out.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Change {
     /// Its id.
     #[serde(default)]
@@ -132,7 +138,7 @@ impl Change {
 }
 
 /// One ref that holds or held it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FoundRef {
     /// `refs/heads/main`.
     #[serde(rename = "ref")]
@@ -145,8 +151,23 @@ pub struct FoundRef {
     pub removed: Option<Change>,
 }
 
+impl FoundRef {
+    /// A branch or tag is the repository's own; `refs/pull/…` is anybody's.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.name.starts_with("refs/heads/") || self.name.starts_with("refs/tags/")
+    }
+}
+
+/// Cuts a list to a limit, and tells whether something went.
+fn shorten<T>(list: &mut Vec<T>, limit: usize) -> bool {
+    let longer = list.len() > limit;
+    list.truncate(limit);
+    longer
+}
+
 /// What could not be looked at.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Problem {
     /// What went wrong.
     #[serde(default)]
@@ -206,6 +227,60 @@ impl ScanDocument {
         Ok(document)
     }
 
+    /// Reads what our own scan wrote. Whoever may push to a repository can make it large; past a limit it is cut, since a refusal
+    /// would leave them untouched. What weighs most stays: malicious before suspicious, the repository's own before what is
+    /// foreign, what may be a token of this index before other secrets, the refs where it stands before those where it stood.
+    /// Returns with it whether something was cut.
+    ///
+    /// # Errors
+    /// [`ScanDocumentError::Format`] where it is no `portcullis.scan/1`.
+    pub fn read_own(text: &str) -> Result<(Self, bool), ScanDocumentError> {
+        let mut document: Self =
+            serde_json::from_str(text).map_err(|error| ScanDocumentError::Format(error.to_string()))?;
+        if document.schema != "portcullis.scan/1" {
+            return Err(ScanDocumentError::Format(String::from("its schema is not portcullis.scan/1")));
+        }
+        let mut cut = false;
+        let findings = &mut document.findings;
+        let own = |finding: &Finding| finding.verdict == "malicious" && finding.standing() != Standing::Foreign;
+        findings.sort_by_key(|finding| {
+            let opens_packages = finding.secrets.iter().any(Secret::opens_packages);
+            (finding.verdict != "malicious", finding.standing() == Standing::Foreign, !opens_packages)
+        });
+        let mut own_cut = findings.get(FINDING_LIMIT).is_some_and(own);
+        cut |= shorten(findings, FINDING_LIMIT);
+        let (mut exposures, mut details) = (EXPOSURE_LIMIT, DETAIL_LIMIT);
+        for finding in findings.iter_mut() {
+            finding.secrets.sort_by_key(|secret| !secret.opens_packages());
+            let mut fewer = shorten(&mut finding.secrets, PART_LIMIT);
+            let first: BTreeSet<&str> = finding
+                .secrets
+                .iter()
+                .filter(|secret| secret.opens_packages())
+                .map(|secret| &*secret.name)
+                .collect();
+            finding
+                .exposures
+                .sort_by_key(|exposure| (!first.contains(&*exposure.secret), !exposure.reachable));
+            fewer |= shorten(&mut finding.exposures, PART_LIMIT.min(exposures));
+            exposures -= finding.exposures.len();
+            cut |= fewer;
+            own_cut |= fewer && own(finding);
+            for exposure in &mut finding.exposures {
+                exposure.refs.sort_by_key(|found| (!found.is_own(), found.removed.is_some()));
+                cut |= shorten(&mut exposure.refs, PART_LIMIT.min(details));
+                details -= exposure.refs.len();
+                cut |= shorten(&mut exposure.versions, PART_LIMIT.min(details));
+                details -= exposure.versions.len();
+            }
+        }
+        // Which secrets left is not known any more: then all of them did.
+        for finding in findings.iter_mut().filter(|finding| own_cut && own(finding)) {
+            finding.all_secrets = true;
+        }
+        Ok((document, cut))
+    }
+
     /// The findings with the verdict `malicious`.
     pub fn malicious(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.verdict == "malicious")
@@ -244,6 +319,12 @@ impl ScanDocument {
                 .extend(introduced.chain(on_refs).filter(|id| is_object_id(id)).map(str::to_ascii_lowercase));
         }
         cited.into_iter().take(CITED_LIMIT).collect()
+    }
+}
+
+impl Secret {
+    fn opens_packages(&self) -> bool {
+        self.kind.as_deref() == Some("pypi") || self.used_for.iter().any(|used| used.registry == "pypi")
     }
 }
 
@@ -288,6 +369,51 @@ mod tests {
         assert_eq!(read.repositories(), std::slice::from_ref(&repository));
         assert_eq!(read.cited(&repository), ["a".repeat(40)]);
         assert_eq!(read.malicious().next().unwrap().standing(), Standing::Foreign);
+    }
+
+    #[test]
+    fn our_own_document_is_cut_to_what_weighs_most() {
+        let finding = |number: usize, verdict: &str, standing: &str| {
+            serde_json::json!({
+                "id": number.to_string(), "verdict": verdict, "standing": standing, "path": "p",
+                "repository": {"identity": "github.com/example-org/fish"},
+            })
+        };
+        let mut decoys: Vec<serde_json::Value> =
+            (0..FINDING_LIMIT).map(|number| finding(number, "suspicious", "could-run")).collect();
+        let mut own = finding(FINDING_LIMIT, "malicious", "could-run");
+        let tags = (0..=PART_LIMIT).map(|tag| {
+            let removed = (tag < PART_LIMIT).then(|| serde_json::json!({"commit": "b"}));
+            serde_json::json!({"ref": format!("refs/tags/{tag}"), "introduced": "a", "removed": removed})
+        });
+        let refs: Vec<serde_json::Value> = tags.collect();
+        let decoy =
+            |number: usize| serde_json::json!({"secret": format!("S{number}"), "destination": "x.test"});
+        let mut exposures: Vec<serde_json::Value> = (0..PART_LIMIT).map(decoy).collect();
+        exposures.push(
+            serde_json::json!({"secret": "TOKEN", "destination": "x.test", "reachable": true, "refs": refs}),
+        );
+        own["exposures"] = exposures.into();
+        own["secrets"] = serde_json::json!([{"name": "S1"}, {"name": "TOKEN", "kind": "pypi"}]);
+        decoys.push(finding(FINDING_LIMIT + 1, "malicious", "foreign"));
+        decoys.push(own);
+        let text = document(&serde_json::Value::from(decoys).to_string());
+        assert!(ScanDocument::read(&text).is_err());
+        let (read, cut) = ScanDocument::read_own(&text).unwrap();
+        assert!(cut);
+        assert_eq!(read.findings.len(), FINDING_LIMIT);
+        let first = &read.findings[0];
+        assert_eq!((first.id.as_str(), first.exposures.len()), ("10000", PART_LIMIT));
+        assert_eq!(first.exposures[0].secret, "TOKEN");
+        assert_eq!(first.exposures[0].refs.len(), PART_LIMIT);
+        // The one tag where it still stands is there.
+        assert!(first.exposures[0].refs[0].removed.is_none());
+        // A secret that did not fit is not a secret that stayed.
+        assert!(first.all_secrets && read.findings.iter().filter(|finding| finding.all_secrets).count() == 1);
+        // What was cut once is read as it is.
+        let again = serde_json::to_string(&read).unwrap();
+        assert!(!ScanDocument::read_own(&again).unwrap().1);
+        assert!(!ScanDocument::read_own(&document("[]")).unwrap().1);
     }
 
     #[test]

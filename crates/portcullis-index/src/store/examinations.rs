@@ -84,7 +84,10 @@ pub async fn insert(tx: &mut Tx, examination: &Examination) -> Result<()> {
     .bind(examination.requested_at.0)
     .execute(tx.connection())
     .await?;
-    Ok(())
+    match examination.report_id {
+        Some(report) => join(tx, examination.id, report).await,
+        None => Ok(()),
+    }
 }
 
 /// The examination of this id.
@@ -111,12 +114,15 @@ pub async fn of_case(tx: &mut Tx, case: CaseId) -> Result<Vec<Examination>> {
     rows.iter().map(examination).collect()
 }
 
-/// The examinations that a report asked for, the oldest first.
+/// The examinations that are made for a report, the oldest first.
 ///
 /// # Errors
 /// Where the database refuses.
 pub async fn of_report(tx: &mut Tx, report: ReportId) -> Result<Vec<Examination>> {
-    let rows = sqlx::query(statement(&[COLUMNS, " WHERE report_id = $1 ORDER BY requested_at, id"]))
+    let rows = sqlx::query(statement(&[
+        COLUMNS,
+        " WHERE id IN (SELECT examination_id FROM examination_reports WHERE report_id = $1) ORDER BY requested_at, id",
+    ]))
         .bind(report.to_string())
         .fetch_all(tx.connection())
         .await?;
@@ -136,26 +142,92 @@ pub async fn set_case(tx: &mut Tx, id: ExaminationId, case: CaseId) -> Result<()
     Ok(())
 }
 
-/// Whether a look at a repository waits already, not begun yet, that fetches all these commits.
+/// The looks at a repository that are not done, the oldest first.
 ///
 /// # Errors
 /// Where the database refuses.
-pub async fn covers(tx: &mut Tx, repository: &str, cited: &[String]) -> Result<bool> {
+pub async fn waiting_of(tx: &mut Tx, repository: &str) -> Result<Vec<Examination>> {
     let rows = sqlx::query(statement(&[
         COLUMNS,
-        " WHERE repository = $1 AND state = 'waiting' AND EXISTS (SELECT 1 FROM jobs \
-         WHERE jobs.dedupe_key = 'examine:' || examinations.id AND jobs.state = 'waiting') LIMIT 100",
+        " WHERE repository = $1 AND state = 'waiting' ORDER BY requested_at, id LIMIT 100",
     ]))
     .bind(repository)
     .fetch_all(tx.connection())
     .await?;
-    for row in &rows {
-        let waiting = examination(row)?;
-        if cited.iter().all(|commit| waiting.cited.contains(commit)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    rows.iter().map(examination).collect()
+}
+
+/// The newest look at a repository that ended.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn last_ended(tx: &mut Tx, repository: &str) -> Result<Option<Examination>> {
+    let row = sqlx::query(statement(&[
+        COLUMNS,
+        " WHERE repository = $1 AND state <> 'waiting' ORDER BY examined_at DESC, id DESC LIMIT 1",
+    ]))
+    .bind(repository)
+    .fetch_optional(tx.connection())
+    .await?;
+    row.as_ref().map(examination).transpose()
+}
+
+/// A look is made for a report too.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn join(tx: &mut Tx, id: ExaminationId, report: ReportId) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO examination_reports (examination_id, report_id) VALUES ($1, $2) \
+         ON CONFLICT (examination_id, report_id) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(report.to_string())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// The reports that a look is made for.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn reports_of(tx: &mut Tx, id: ExaminationId) -> Result<Vec<ReportId>> {
+    let rows =
+        sqlx::query("SELECT report_id FROM examination_reports WHERE examination_id = $1 ORDER BY report_id")
+            .bind(id.to_string())
+            .fetch_all(tx.connection())
+            .await?;
+    rows.iter().map(|row| Columns(row).parsed("report_id")).collect()
+}
+
+/// Widens what a look that has not begun fetches.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn set_cited(tx: &mut Tx, id: ExaminationId, cited: &[String]) -> Result<()> {
+    sqlx::query("UPDATE examinations SET cited = $1 WHERE id = $2 AND state = 'waiting'")
+        .bind(serde_json::Value::from(cited.to_vec()).to_string())
+        .bind(id.to_string())
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The addresses from which nameless reports came whose looks are not done, one a look; at most `limit`. An address that was
+/// erased counts as an empty one.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn strangers_waiting(tx: &mut Tx, limit: i64) -> Result<Vec<String>> {
+    let rows = sqlx::query(
+        "SELECT COALESCE(p.address, '') AS address FROM examinations e JOIN reports r ON r.id = e.report_id \
+         LEFT JOIN personal p ON p.id = r.personal_id WHERE e.state = 'waiting' AND r.account_id IS NULL LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(tx.connection())
+    .await?;
+    rows.iter().map(|row| Columns(row).text("address")).collect()
 }
 
 /// What an examination found.

@@ -17,6 +17,32 @@ pub struct Job {
     pub attempts: i64,
 }
 
+/// In which order due jobs are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Somebody who said who they are waits for it.
+    Person = 0,
+    /// Somebody who did not.
+    Stranger = 1,
+    /// The same, and they have had their share.
+    Flood = 2,
+}
+
+impl Urgency {
+    fn number(self) -> i64 {
+        self as i64
+    }
+}
+
+/// How many jobs may be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// Altogether.
+    pub all: i64,
+    /// How many of strangers one node may work on at the same time: people and notices find room beside them.
+    pub strangers: i64,
+}
+
 /// Adds a job that becomes due at `run_at`. One of the same `dedupe_key` that is not done yet stays as it is.
 ///
 /// # Errors
@@ -26,16 +52,18 @@ pub async fn insert(
     kind: &str,
     payload: &str,
     dedupe_key: Option<&str>,
+    urgency: Urgency,
     run_at: Instant,
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO jobs (id, kind, payload, dedupe_key, state, run_at, attempts, created_at) \
-         VALUES ($1, $2, $3, $4, 'waiting', $5, 0, $6) ON CONFLICT (dedupe_key) DO NOTHING",
+        "INSERT INTO jobs (id, kind, payload, dedupe_key, urgency, state, run_at, attempts, created_at) \
+         VALUES ($1, $2, $3, $4, $5, 'waiting', $6, 0, $7) ON CONFLICT (dedupe_key) DO NOTHING",
     )
     .bind(JobId::new().to_string())
     .bind(kind)
     .bind(payload)
     .bind(dedupe_key.map(str::to_owned))
+    .bind(urgency.number())
     .bind(run_at.0)
     .bind(run_at.0)
     .execute(tx.connection())
@@ -43,22 +71,81 @@ pub async fn insert(
     Ok(())
 }
 
-/// Takes up to `limit` due jobs, also those whose holder let the lease run out.
+/// Keeps a job from being taken until this transaction ends, where nobody has begun with it; makes it as urgent and as early
+/// as given where it is less. Returns whether it waits.
+///
+/// # Errors
+/// Where the database refuses.
+pub async fn hold_waiting(tx: &mut Tx, dedupe_key: &str, urgency: Urgency, run_at: Instant) -> Result<bool> {
+    let held = sqlx::query(statement(&[
+        "SELECT id FROM jobs WHERE dedupe_key = $1 AND state = 'waiting'",
+        tx.update_lock(),
+    ]))
+    .bind(dedupe_key)
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(row) = held else { return Ok(false) };
+    sqlx::query(
+        "UPDATE jobs SET urgency = CASE WHEN urgency < $1 THEN urgency ELSE $2 END, \
+         run_at = CASE WHEN run_at < $3 THEN run_at ELSE $4 END WHERE id = $5",
+    )
+    .bind(urgency.number())
+    .bind(urgency.number())
+    .bind(run_at.0)
+    .bind(run_at.0)
+    .bind(Columns(&row).text("id")?)
+    .execute(tx.connection())
+    .await?;
+    Ok(true)
+}
+
+/// Takes due jobs, the most urgent first, also those whose holder let the lease run out.
 ///
 /// # Errors
 /// Where the database refuses.
 pub async fn take(
     tx: &mut Tx,
     holder: &str,
+    places: Places,
+    lease_until: Instant,
+    now: Instant,
+) -> Result<Vec<Job>> {
+    let mut taken =
+        take_between(tx, holder, Urgency::Person, Urgency::Person, places.all, lease_until, now).await?;
+    let running = sqlx::query(
+        "SELECT CAST(COUNT(*) AS BIGINT) AS number FROM jobs \
+         WHERE state = 'running' AND holder = $1 AND lease_until > $2 AND urgency > 0",
+    )
+    .bind(holder)
+    .bind(now.0)
+    .fetch_one(tx.connection())
+    .await?;
+    let room = places.strangers - Columns(&running).number("number")?;
+    let left = places.all - i64::try_from(taken.len()).unwrap_or(places.all);
+    if room.min(left) > 0 {
+        let (least, most) = (Urgency::Stranger, Urgency::Flood);
+        taken.extend(take_between(tx, holder, least, most, room.min(left), lease_until, now).await?);
+    }
+    Ok(taken)
+}
+
+async fn take_between(
+    tx: &mut Tx,
+    holder: &str,
+    least: Urgency,
+    most: Urgency,
     limit: i64,
     lease_until: Instant,
     now: Instant,
 ) -> Result<Vec<Job>> {
     let due = sqlx::query(statement(&[
-        "SELECT id, kind, payload, attempts FROM jobs WHERE (state = 'waiting' AND run_at <= $1) \
-         OR (state = 'running' AND lease_until <= $2) ORDER BY run_at, id LIMIT $3",
+        "SELECT id, kind, payload, attempts FROM jobs WHERE urgency >= $1 AND urgency <= $2 AND \
+         ((state = 'waiting' AND run_at <= $3) OR (state = 'running' AND lease_until <= $4)) \
+         ORDER BY urgency, run_at, id LIMIT $5",
         tx.skip_locked(),
     ]))
+    .bind(least.number())
+    .bind(most.number())
     .bind(now.0)
     .bind(now.0)
     .bind(limit)

@@ -196,22 +196,6 @@ pub async fn for_desk(tx: &mut Tx, limit: i64) -> Result<Vec<Report>> {
     rows.iter().map(report).collect()
 }
 
-/// The reports about a repository that wait, belong to no case, and are not the one given.
-///
-/// # Errors
-/// Where the database refuses.
-pub async fn waiting_about(tx: &mut Tx, repository: &str, but: Option<ReportId>) -> Result<Vec<ReportId>> {
-    let rows = sqlx::query(
-        "SELECT id FROM reports WHERE subject_type = 'repository' AND subject = $1 AND case_id IS NULL \
-         AND state IN ('received', 'seen') AND id <> $2 ORDER BY id",
-    )
-    .bind(repository)
-    .bind(but.map(|id| id.to_string()).unwrap_or_default())
-    .fetch_all(tx.connection())
-    .await?;
-    rows.iter().map(|row| Columns(row).parsed("id")).collect()
-}
-
 /// The reports of a case, the oldest first.
 ///
 /// # Errors

@@ -400,6 +400,7 @@ async fn a_forged_document_and_a_foreign_finding_do_nothing() {
             Scanned { standing: "foreign", introduced: incident.pushed, ..Scanned::default() }.sight()
         ));
         scene.report(body).await;
+        scene.stage.clock.pass_seconds(600);
         scene.work().await;
         let plan = planned(&scene, &secret, &case).await;
         assert_eq!(types(&plan), Vec::<&str>::new(), "{plan}");
@@ -483,6 +484,7 @@ async fn a_case_with_something_standing_is_closed_only_with_a_reason() {
         assert_eq!(scene.post(&path, &secret, json!({"reason": "archived"})).await.json()["state"], "closed");
         // The next report about the repository opens another case.
         scene.report(about_repository()).await;
+        scene.stage.clock.pass_seconds(600);
         scene.work().await;
         assert_eq!(scene.count("SELECT COUNT(*) FROM cases").await, 2);
     }

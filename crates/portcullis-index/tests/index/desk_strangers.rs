@@ -279,3 +279,157 @@ async fn a_look_that_ends_after_its_case_was_closed_opens_the_next_case() {
         assert_eq!((&waiting["state"], &waiting["case"]), (&json!("received"), &open["id"]), "{waiting}");
     }
 }
+
+/// The order in which the forge was asked.
+fn asked(scene: &Scene) -> Vec<String> {
+    scene.forge.asked.lock().unwrap().iter().map(|look| look.repository.to_string()).collect()
+}
+
+async fn report_about(scene: &Scene, repository: &str, cited: Option<&str>) {
+    let mut body = json!({"kind": "compromised-workflow", "subject": format!("repository:{repository}")});
+    if let Some(commit) = cited {
+        let mut document = Scanned { repository, ..Scanned::default() }.document();
+        for exposure in document["findings"][0]["exposures"].as_array_mut().unwrap() {
+            exposure["introduced"]["commit"] = json!(commit.repeat(40));
+            exposure["refs"] = json!([]);
+        }
+        body["scan"] = document;
+    }
+    scene.report(body).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_keeps_no_person_waiting_and_loses_no_report() {
+    for scene in scenes().await {
+        let clean = json!({"schema": "portcullis.scan/1", "complete": true, "findings": [], "problems": []});
+        let mut sight = Scanned::default().sight();
+        sight.document = clean.to_string();
+        scene.sees(Ok(sight));
+        for number in 0..25 {
+            report_about(&scene, &format!("github.com/flood/r{number:02}"), None).await;
+        }
+        // Somebody elsewhere has not had their share; somebody who said who they are comes before both.
+        scene.stage.tamper("UPDATE personal SET address = '198.51.100.7'").await;
+        report_about(&scene, "github.com/example-org/elsewhere", None).await;
+        let urgent =
+            |number: i64| format!("SELECT COUNT(*) FROM jobs WHERE kind = 'examine' AND urgency = {number}");
+        assert_eq!((scene.count(&urgent(1)).await, scene.count(&urgent(2)).await), (21, 5));
+        let (_, secret) = scene.responder("rosa").await;
+        let body =
+            json!({"kind": "compromised-workflow", "subject": "repository:github.com/example-org/urgent"});
+        assert_eq!(scene.post("/api/v1/reports", &secret, body).await.status, 201);
+        // A person opens a case for one of the last: it comes to the front.
+        let listed =
+            scene.post("/api/v1/cases", &secret, json!({"repository": "github.com/flood/r24"})).await;
+        assert_eq!(listed.status, 201);
+        scene.work().await;
+        let order = asked(&scene);
+        let first: std::collections::BTreeSet<&str> = order[..2].iter().map(String::as_str).collect();
+        let expected = ["github.com/example-org/urgent", "github.com/flood/r24"];
+        assert_eq!(first, expected.into_iter().collect(), "{order:?}");
+        let place = |name: &str| order.iter().position(|one| one == name).unwrap();
+        assert!(place("github.com/example-org/elsewhere") < place("github.com/flood/r20"), "{order:?}");
+        assert_eq!(order.len(), 27);
+        assert_eq!(scene.count("SELECT COUNT(*) FROM reports").await, 27);
+    }
+}
+
+#[tokio::test]
+async fn past_the_limit_a_strangers_look_is_put_off_until_a_person_opens_the_case() {
+    for scene in scenes().await {
+        incident(&scene).await;
+        report_about(&scene, "github.com/flood/first", None).await;
+        // As if so many waited already.
+        let limit = portcullis_index::desk::report::STRANGERS_LIMIT;
+        let mut tx = scene.tx().await;
+        let report: String = scene.stage.look("SELECT id FROM reports").await;
+        for _ in 1..limit - 1 {
+            let name =
+                portcullis_index::desk::subject::RepositoryName::parse("github.com/flood/first").unwrap();
+            let waiting = portcullis_index::store::examinations::Examination {
+                id: portcullis_index::ids::ExaminationId::new(),
+                case_id: None,
+                report_id: Some(report.parse().unwrap()),
+                repository: name.to_string(),
+                state: portcullis_index::store::examinations::ExaminationState::Waiting,
+                cited: Vec::new(),
+                requested_at: scene.app().now(),
+                examined_at: None,
+                document: None,
+                pushes: None,
+                runs: None,
+                problem: None,
+            };
+            portcullis_index::store::examinations::insert(&mut tx, &waiting).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let looks = format!("SELECT COUNT(*) FROM examinations WHERE repository = '{REPOSITORY}'");
+        report_about(&scene, "github.com/flood/last", None).await;
+        let last = "SELECT COUNT(*) FROM examinations WHERE repository = 'github.com/flood/last'";
+        assert_eq!(scene.count(last).await, 1);
+        let put_off = scene.report(about_repository()).await;
+        assert_eq!(scene.count(&looks).await, 0);
+        assert_eq!(
+            scene.count("SELECT COUNT(*) FROM events WHERE details LIKE '%\"looks_put_off\":1%'").await,
+            1
+        );
+        let (_, secret) = scene.responder("rosa").await;
+        assert_eq!(scene.post("/api/v1/cases", &secret, json!({"report": put_off})).await.status, 201);
+        assert_eq!(scene.count(&looks).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn looks_are_joined_while_they_wait_and_come_later_but_always_come() {
+    for scene in scenes().await {
+        incident(&scene).await;
+        report_about(&scene, REPOSITORY, Some("a")).await;
+        report_about(&scene, REPOSITORY, Some("b")).await;
+        scene.work().await;
+        let cited = |look: usize| scene.forge.asked.lock().unwrap()[look].cited.clone();
+        assert_eq!(cited(0), ["a".repeat(40), "b".repeat(40)]);
+        assert_eq!(scene.count("SELECT COUNT(*) FROM reports WHERE level = 'E3'").await, 2);
+        // What was fetched just now is looked at again later, what was not is looked at at once.
+        report_about(&scene, REPOSITORY, Some("b")).await;
+        scene.work().await;
+        assert_eq!(asked(&scene).len(), 1);
+        report_about(&scene, REPOSITORY, Some("c")).await;
+        scene.work().await;
+        assert_eq!(cited(1), ["b".repeat(40), "c".repeat(40)]);
+        report_about(&scene, REPOSITORY, Some("b")).await;
+        scene.work().await;
+        assert_eq!(asked(&scene).len(), 2);
+        scene.stage.clock.pass_seconds(600);
+        scene.work().await;
+        assert_eq!(asked(&scene).len(), 3);
+        assert_eq!(scene.count("SELECT COUNT(*) FROM reports WHERE level = 'E3'").await, 5);
+    }
+}
+
+#[tokio::test]
+async fn a_repository_that_says_too_much_is_contained_all_the_same() {
+    for scene in scenes().await {
+        let incident = incident(&scene).await;
+        let mut sight = Scanned { introduced: incident.pushed, stands: false, ..Scanned::default() }.sight();
+        let mut document: Value = serde_json::from_str(&sight.document).unwrap();
+        // The malicious commit was tagged once more than anybody reads, and decoys stand around it.
+        let mut decoy = document["findings"][0].clone();
+        let removed = json!({"commit": "c".repeat(40)});
+        let tag = |number: usize| json!({"ref": format!("refs/tags/t{number}"), "removed": removed});
+        let tags: Vec<Value> = (0..=2_000).map(tag).collect();
+        document["findings"][0]["exposures"][0]["refs"] = tags.into();
+        decoy["verdict"] = json!("suspicious");
+        decoy["exposures"] = json!([]);
+        let decoys = std::iter::repeat_n(decoy, 10_000);
+        let findings = document["findings"].as_array_mut().unwrap();
+        *findings = decoys.chain(std::mem::take(findings)).collect();
+        sight.document = document.to_string();
+        scene.sees(Ok(sight));
+        let (_, secret) = scene.responder("rosa").await;
+        let case = opened(&scene, &secret).await;
+        let plan = planned(&scene, &secret, &case).await;
+        assert_eq!(types(&plan), ["suspend-token", "hold-file", "hold-release"], "{plan}");
+        let radius = scene.get(&format!("/api/v1/cases/{case}/radius"), &secret).await.json();
+        assert!(radius["repositories"][0]["problem"].as_str().unwrap().contains("truncated"), "{radius}");
+    }
+}

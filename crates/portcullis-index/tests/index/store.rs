@@ -53,12 +53,15 @@ async fn a_job_is_taken_once_and_again_only_when_its_lease_ran_out() {
     for stage in stages().await {
         let now = stage.clock.now();
         let mut tx = stage.app.store.write().await.unwrap();
-        jobs::insert(&mut tx, "look", "{}", Some("one"), now).await.unwrap();
-        jobs::insert(&mut tx, "look", "{}", Some("one"), now).await.unwrap();
+        jobs::insert(&mut tx, "look", "{}", Some("one"), jobs::Urgency::Person, now).await.unwrap();
+        jobs::insert(&mut tx, "look", "{}", Some("one"), jobs::Urgency::Person, now).await.unwrap();
         tx.commit().await.unwrap();
         let take = async |at: Instant| {
             let mut tx = stage.app.store.write().await.unwrap();
-            let taken = jobs::take(&mut tx, "node", 10, at.plus_seconds(60), at).await.unwrap();
+            let taken =
+                jobs::take(&mut tx, "node", jobs::Places { all: 10, strangers: 10 }, at.plus_seconds(60), at)
+                    .await
+                    .unwrap();
             tx.commit().await.unwrap();
             taken
         };
