@@ -120,14 +120,7 @@ async fn evaluate_locked(tx: &mut Tx, case: CaseId, include_claimed: bool, now: 
         if fresh.is_empty() {
             break;
         }
-        let order = |action: ActionType| match action {
-            ActionType::SuspendToken => 0,
-            ActionType::CloseGate => 1,
-            ActionType::PausePublisher => 2,
-            ActionType::HoldRelease => 3,
-            ActionType::HoldFile => 4,
-        };
-        fresh.sort_by(|a, b| (order(a.0), &a.1).cmp(&(order(b.0), &b.1)));
+        fresh.sort_by(|a, b| (lock_order(a.0), &a.1).cmp(&(lock_order(b.0), &b.1)));
         let (of_tokens, others): (Vec<_>, Vec<_>) =
             fresh.into_iter().partition(|(action, _)| *action == ActionType::SuspendToken);
         for (action, id) in of_tokens {
@@ -148,6 +141,17 @@ async fn evaluate_locked(tx: &mut Tx, case: CaseId, include_claimed: bool, now: 
     Ok(plan)
 }
 
+/// In which order the targets of actions are locked, by containment and release alike: as uploads and mints take them.
+fn lock_order(action: ActionType) -> u8 {
+    match action {
+        ActionType::SuspendToken => 0,
+        ActionType::CloseGate => 1,
+        ActionType::PausePublisher => 2,
+        ActionType::HoldRelease => 3,
+        ActionType::HoldFile => 4,
+    }
+}
+
 async fn lock(tx: &mut Tx, action: ActionType, id: &str, now: Instant) -> Result<()> {
     match action {
         ActionType::SuspendToken => {
@@ -157,7 +161,7 @@ async fn lock(tx: &mut Tx, action: ActionType, id: &str, now: Instant) -> Result
             mint_gates::locked(tx, id, now).await?;
         }
         ActionType::PausePublisher => {
-            publishers::by_id_locked(tx, target(id)?).await?;
+            publishers::by_id_for_update(tx, target(id)?).await?;
         }
         ActionType::HoldFile | ActionType::HoldRelease => {}
     }
@@ -431,15 +435,22 @@ pub async fn release(
     for row in &rows {
         planned.push(as_planned(&mut tx, row).await?);
     }
-    let own = planned.iter().flat_map(|action| &action.accounts).any(|account| account.id == by.account().id);
+    // The whole containment counts: a gate names no account, and its owner must not open it by choosing it alone.
+    let mut own = false;
+    for action in &in_force {
+        let accounts = as_planned(&mut tx, action).await?.accounts;
+        own |= accounts.iter().any(|account| account.id == by.account().id);
+    }
     if own {
         return Err(DeskError::NotYours(String::from(
             "this containment names your own account: another responder must release it",
         )));
     }
-    // The same order as containment takes them in.
     let mut pairs: Vec<(&Action, &PlannedAction)> = rows.iter().zip(&planned).collect();
-    pairs.sort_by_key(|(row, _)| (row.action, row.target_id.clone()));
+    pairs.sort_by_key(|(row, _)| (lock_order(row.action), row.target_id.clone()));
+    for (row, _) in &pairs {
+        lock(&mut tx, row.action, &row.target_id, now).await?;
+    }
     for (row, action) in pairs {
         restore(&mut tx, by, row, action, reason, now).await?;
         containments::release(&mut tx, row.id, &by.account().name, reason, now).await?;

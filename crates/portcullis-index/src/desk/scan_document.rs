@@ -242,7 +242,8 @@ impl ScanDocument {
         }
         let mut cut = false;
         let findings = &mut document.findings;
-        let own = |finding: &Finding| finding.verdict == "malicious" && finding.standing() != Standing::Foreign;
+        let own =
+            |finding: &Finding| finding.verdict == "malicious" && finding.standing() != Standing::Foreign;
         findings.sort_by_key(|finding| {
             let opens_packages = finding.secrets.iter().any(Secret::opens_packages);
             (finding.verdict != "malicious", finding.standing() == Standing::Foreign, !opens_packages)

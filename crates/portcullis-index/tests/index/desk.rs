@@ -11,7 +11,9 @@ use portcullis_index::ids::{ProjectId, TokenId};
 use portcullis_index::jobs;
 use portcullis_index::store::accounts::{Account, AccountRole};
 use portcullis_index::store::files::FileState;
+use portcullis_index::store::mint_gates;
 use portcullis_index::store::projects::{self, RepositoryBasis, RepositoryLink};
+use portcullis_index::store::publishers as publisher_rows;
 use portcullis_index::store::tokens::{self, TokenState};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -448,9 +450,10 @@ async fn a_look_that_fails_is_tried_again_then_shown_and_the_report_is_kept() {
 async fn only_the_desk_may_ask_and_nobody_releases_his_own() {
     for scene in scenes().await {
         let incident = incident(&scene).await;
+        scene.sees(Ok(Scanned { introduced: incident.pushed, ..Scanned::default() }.sight()));
         let (_, secret) = scene.responder("rosa").await;
         let case = opened(&scene, &secret).await;
-        contained(&scene, &secret, &case).await;
+        let applied = contained(&scene, &secret, &case).await;
         // The owner of the token becomes a responder: still not for a case that names him.
         scene.stage.tamper("UPDATE accounts SET role = 'responder' WHERE name = 'mara'").await;
         let end = scene.app().now().plus_seconds(600);
@@ -466,6 +469,13 @@ async fn only_the_desk_may_ask_and_nobody_releases_his_own() {
             scene.post(&format!("/api/v1/cases/{case}/release"), &own, json!({"reason": "mine"})).await;
         assert_eq!(refused.status, 403, "{}", refused.text());
         assert_eq!(scene.token_state(incident.token).await, TokenState::Suspended);
+        // Nor the gate of his repository alone, which names no account.
+        let actions = applied["actions"].as_array().unwrap();
+        let gate = &actions.iter().find(|action| action["type"] == "close-gate").unwrap()["id"];
+        let body = json!({"reason": "mine", "actions": [gate]});
+        let refused = scene.post(&format!("/api/v1/cases/{case}/release"), &own, body).await;
+        assert_eq!(refused.status, 403, "{}", refused.text());
+        assert_eq!(scene.count("SELECT COUNT(*) FROM mint_gates WHERE state = 'closed'").await, 1);
         for path in ["/api/v1/cases", "/api/v1/reports", "/api/v1/notices"] {
             assert_eq!(scene.stage.get(path).await.status, 401);
         }
@@ -664,7 +674,19 @@ async fn publishers_of_the_repository_are_paused_and_what_a_malicious_commit_min
         assert_eq!(scene.file_state(thiefs.file).await, FileState::Held);
         assert_eq!(scene.file_state(owners.file).await, FileState::Offered);
 
-        scene.post(&format!("/api/v1/cases/{case}/release"), &secret, json!({"reason": "clean again"})).await;
+        // A mint holds the gate and wants the publisher: release takes them in the same order and waits for it.
+        let mut mint = scene.app().store.write().await.unwrap();
+        mint_gates::locked(&mut mint, REPOSITORY, scene.app().now()).await.unwrap();
+        let path = format!("/api/v1/cases/{case}/release");
+        let release = scene.post(&path, &secret, json!({"reason": "clean again"}));
+        tokio::pin!(release);
+        let early = tokio::time::timeout(std::time::Duration::from_millis(400), &mut release).await;
+        assert!(early.is_err(), "{}", scene.stage.name);
+        let wanted = publishers[0].0.parse().unwrap();
+        publisher_rows::by_id_for_update(&mut mint, wanted).await.unwrap();
+        drop(mint);
+        let released = release.await;
+        assert_eq!(released.status, 200, "{}", released.text());
         assert_eq!(scene.count(&paused("p1")).await, 0);
         assert_eq!(scene.count("SELECT COUNT(*) FROM mint_gates WHERE state = 'closed'").await, 0);
         assert_eq!(scene.file_state(thiefs.file).await, FileState::Offered);
