@@ -75,6 +75,7 @@ impl Judged<'_> {
                     (None, Class::Log, _) => "workflow-log".to_owned(),
                     (None, Class::Artifact, _) => "actions-artifact".to_owned(),
                     (None, Class::Disk, _) => "self-hosted-disk".to_owned(),
+                    (None, Class::Repository, _) => "github.com".to_owned(),
                     (None, class, Some(name)) => format!("{}:{}", class.name(), name.unescaped()),
                     (None, class, None) => class.name().to_owned(),
                 });
@@ -243,6 +244,7 @@ fn write_wrong(out: &mut impl Write, judged: &Judged<'_>) -> std::io::Result<()>
 fn place(text: &str) -> String {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = host.split(" (").next().unwrap_or(host);
     let host = host.rsplit('@').next().unwrap_or(host);
     host.split(':').next().unwrap_or(host).to_ascii_lowercase()
 }
