@@ -47,6 +47,8 @@ pub struct Scalar {
     pub plain: bool,
     /// `(offset in text, byte in file)` wherever the difference between the two changes; sorted.
     segments: Vec<(u32, u32)>,
+    /// Where the scalar ends in the file. Where value and source can't be matched, counting on must not go past it.
+    end: u32,
 }
 
 impl Scalar {
@@ -55,13 +57,14 @@ impl Scalar {
         let after = self.segments.partition_point(|(text, _)| *text as usize <= offset);
         let (text, file) =
             after.checked_sub(1).and_then(|at| self.segments.get(at)).copied().unwrap_or((0, 0));
-        file as usize + (offset - text as usize)
+        (file as usize + (offset - text as usize)).min(self.end as usize)
     }
 
     /// The bytes in the file that a range of `text` comes from.
     pub fn bytes_of(&self, range: std::ops::Range<usize>) -> Bytes {
         let start = self.byte_of(range.start);
         let end = if range.end > range.start { self.byte_of(range.end - 1) + 1 } else { start };
+        let end = end.min(self.end as usize).max(start);
         Bytes::new(start..end)
     }
 }
@@ -264,7 +267,12 @@ impl<'source> Builder<'source> {
         let skip =
             if block && raw.starts_with(['|', '>']) { raw.find('\n').map_or(0, |at| at + 1) } else { 0 };
         let segments = align(&text, raw, skip, bytes.start as usize);
-        Scalar { text: text.into_owned(), plain: matches!(style, ScalarStyle::Plain), segments }
+        Scalar {
+            text: text.into_owned(),
+            plain: matches!(style, ScalarStyle::Plain),
+            segments,
+            end: bytes.end,
+        }
     }
 }
 

