@@ -9,7 +9,7 @@ use sha2::Digest;
 use crate::destination::{self, Place};
 use crate::flow::LocalFiles;
 use crate::flow::job;
-use crate::flow::trace::{Delivery, Trace};
+use crate::flow::trace::{Channel, Delivery, Observation, ObservationKind, Trace};
 use crate::flow::value::{Hop, HopKind, Source};
 use crate::report::{Certainty, Class, Destination, FlowHop};
 use crate::signal::Signal;
@@ -115,23 +115,50 @@ fn analyse_within(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Op
     let text = String::from_utf8_lossy(bytes);
     let root = match crate::yaml::parse(&text) {
         Ok(root) => root,
+        Err(error @ crate::yaml::YamlError::Limit { .. }) => {
+            return coarse(bytes, Failure { kind: "over-limit", what: error.to_string() });
+        }
         Err(error) => {
-            let kind = match error {
-                crate::yaml::YamlError::Limit { .. } => "over-limit",
-                _ => "invalid-yaml",
+            let failure = Failure { kind: "invalid-yaml", what: error.to_string() };
+            return match crate::yaml::repair::indented(&text) {
+                Some((mended, root)) => {
+                    refused(analyse_tree(path, bytes, &mended, &root, local, identity), failure)
+                }
+                None => coarse(bytes, failure),
             };
-            return coarse(bytes, Failure { kind, what: error.to_string() });
         }
     };
-    let workflow = Workflow::read(&root);
-    let trace = job::trace(&workflow, path, &text, local);
+    analyse_tree(path, bytes, &text, &root, local, identity)
+}
+
+/// What a file was meant to do that GitHub would refuse to run.
+fn refused(mut analysis: Analysis, failure: Failure) -> Analysis {
+    for seen in &mut analysis.seen {
+        seen.signals.insert(Signal::CouldNotRun);
+    }
+    let what =
+        format!("{}; GitHub would refuse it, and it was searched with its scripts indented", failure.what);
+    analysis.problem = Some(Failure { what, ..failure });
+    analysis
+}
+
+fn analyse_tree(
+    path: &str,
+    bytes: &[u8],
+    text: &str,
+    root: &std::sync::Arc<Node>,
+    local: &dyn LocalFiles,
+    identity: Option<&str>,
+) -> Analysis {
+    let workflow = Workflow::read(root);
+    let trace = job::trace(&workflow, path, text, local);
     let places: Vec<Place> = trace.deliveries.iter().map(destination::place).collect();
     let evidence = Evidence { path, workflow: &workflow, trace: &trace, places: &places, identity };
     let mut analysis = Analysis {
         triggers: workflow.triggers.clone(),
         is_action: workflow.is_action,
-        names: names_in(&text),
-        skeleton: skeleton(&root),
+        names: names_in(text),
+        skeleton: skeleton(root),
         called: trace.asked.iter().cloned().collect(),
         ..Analysis::default()
     };
@@ -336,6 +363,9 @@ impl<'t> Shown<'t> {
             if seen.span == Span::default() {
                 seen.span = self.span(observation.file, observation.bytes);
             }
+            if observation.kind == ObservationKind::RemoteCode {
+                self.receives_all(&mut seen, observation);
+            }
             seen.flow.push(FlowHop {
                 hop: "sink".to_owned(),
                 what: RepositoryText::new(observation.detail.template()),
@@ -349,11 +379,30 @@ impl<'t> Shown<'t> {
         seen
     }
 
+    /// Whoever's code runs on the runner can read its memory, where all secrets of the job stand.
+    fn receives_all(&self, seen: &mut Seen, observation: &Observation) {
+        let place = destination::of_address(&observation.detail);
+        let Some(host) = place.host.clone() else { return };
+        let destination = Destination {
+            host: Some(RepositoryText::new(host)),
+            url: place.url.clone(),
+            class: place.class,
+            name: None,
+        };
+        seen.all_secrets = true;
+        seen.pairs.insert(("*".to_owned(), place.key()));
+        seen.destinations.push((place.key(), destination));
+    }
+
     fn add(&self, seen: &mut Seen, delivery: &Delivery, place: &Place) {
         let key = place.key();
+        let (host, url) = match place.class {
+            Class::Repository if place.host.is_none() => forge_address(delivery.channel, &place.name),
+            _ => (place.host.clone(), place.url.clone()),
+        };
         let destination = Destination {
-            host: place.host.clone().map(RepositoryText::new),
-            url: place.url.clone(),
+            host: host.map(RepositoryText::new),
+            url,
             class: place.class,
             name: place.host.is_none().then(|| RepositoryText::new(place.name.clone())),
         };
@@ -372,7 +421,12 @@ impl<'t> Shown<'t> {
             } else {
                 let name = carried.source.name();
                 seen.pairs.insert((name.clone(), key.clone()));
-                seen.secrets.push((name, Certainty::Certain));
+                // What an action's caller hands it is not known from the action alone.
+                // Nor whether a file of credentials is there at all.
+                let possible =
+                    name.starts_with("inputs.") || matches!(carried.source, Source::CredentialFile(_));
+                let certainty = if possible { Certainty::Possible } else { Certainty::Certain };
+                seen.secrets.push((name, certainty));
             }
             if seen.flow.len() < HOPS_MAX {
                 for hop in carried.trail.hops() {
@@ -423,6 +477,30 @@ impl<'t> Shown<'t> {
             }
         }
         uses
+    }
+}
+
+/// Host and address of a repository, an action or an image, which workflows name without one. Docker Hub and GitHub are the
+/// defaults of GitHub's runner.
+fn forge_address(channel: Channel, name: &str) -> (Option<String>, Option<RepositoryText>) {
+    let address = |host: &str, path: &str| {
+        let path = path.trim_start_matches('/');
+        let url = (!path.is_empty()).then(|| RepositoryText::new(format!("https://{host}/{path}")));
+        (Some(host.to_owned()), url)
+    };
+    match channel {
+        Channel::Image => match name.split_once('/') {
+            Some((host, path)) if host.contains(['.', ':']) => address(host, path),
+            _ => address("docker.io", name),
+        },
+        Channel::Action if name.starts_with("docker://") => {
+            forge_address(Channel::Image, name.trim_start_matches("docker://"))
+        }
+        // A local action that isn't there, or a name that only the run knows: nothing can be said.
+        _ if name.starts_with(['.', '$']) => (None, None),
+        _ if name == "api.github.com" || name == "github.com" => address(name, ""),
+        _ if name == "origin" => address("github.com", ""),
+        _ => address("github.com", name.trim_start_matches("github.com/")),
     }
 }
 

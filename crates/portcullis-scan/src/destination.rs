@@ -91,7 +91,7 @@ pub fn place(delivery: &Delivery) -> Place {
             let text = delivery.target.template();
             if text.contains("api.github.com") || text.contains("GITHUB_API_URL") {
                 let mut place = named(Class::Repository);
-                place.name = "github.com".to_owned();
+                place.name = "api.github.com".to_owned();
                 place.service = services::named("github");
                 return place;
             }

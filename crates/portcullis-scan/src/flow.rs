@@ -95,6 +95,9 @@ impl JobState {
 
     /// Reads a file that a step wrote; a pattern or folder reads all that it covers.
     pub fn read(&self, path: &str) -> Option<Value> {
+        if path.is_empty() {
+            return None;
+        }
         let path = normalised(path);
         if let Some(content) = self.files.get(&path) {
             return Some(content.clone());
@@ -378,11 +381,15 @@ impl<'a> Tracer<'a> {
         bytes: Bytes,
     ) {
         let text = address.as_ref().map(Value::template).unwrap_or_default();
+        let host = address.as_ref().and_then(|address| crate::destination::of_address(address).host);
+        let host = host.as_deref().unwrap_or("");
         let name = match registry {
-            "pypi" if text.contains("test.pypi.org") || text == "testpypi" => "testpypi",
+            "pypi" if host == "test.pypi.org" || text == "testpypi" => "testpypi",
             other => other,
         };
-        let own = text.is_empty() || text.contains("pypi.org") || !text.contains("://");
+        let own = text.is_empty()
+            || !text.contains("://")
+            || matches!(host, "pypi.org" | "upload.pypi.org" | "test.pypi.org");
         if own {
             self.publishes(name, credential, directory, file, bytes);
         }

@@ -101,6 +101,14 @@ signals! {
     DroppedByRunner = "dropped-by-runner", Excuse, "The value comes as a job output, from which the runner takes out what holds a secret as it is: an attempt, unless the secret is changed first.";
     UnknownCommand = "unknown-command", Place, "Which program gets the secret is only known when it runs: `$(cat name) \"$TOKEN\"`.";
     CouldNotRun = "could-not-run", Excuse, "GitHub would refuse to run this file as it is.";
+    MissingCode = "missing-code", Weak, "The repository's own action gets it, and that action is not there to be read: `uses: ./actions/deploy`.";
+    CodeOutOfPlace = "code-out-of-place", Hiding, "Code from an address that is no known service and looks like no installer runs in a step that is named for something else. It can read all that the runner holds.";
+    SettingsOnly = "settings-only", Excuse, "By their names they open nothing: an address, an account, an identifier that somebody keeps among the secrets: `DEPLOY_HOST`, `PROJECT_ID`.";
+    NamedAlike = "named-alike", Excuse, "It is a login, and the secret is named after the host or the protocol: `ARGO_TOKEN` at `https://argo-dev.widgets.example/`.";
+    LogsInFirst = "logs-in-first", Excuse, "It goes to a machine that the job logs in to, in a job that also builds or checks out: `scp .env deploy@192.0.2.1:`.";
+    StartsRunner = "starts-runner", Hiding, "The machine of the job becomes a self-hosted runner: `./config.sh --url … --token …`.";
+    GrantsAccess = "grants-access", Hiding, "A workflow gives somebody access: a deploy key, a collaborator, a repository made public.";
+    OutsidersCommands = "outsiders-commands", Hiding, "On a machine of the owner's own, a job does nothing but run text that any outsider may write.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
     WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";
     RegistersRunner = "registers-runner", Hiding, "A workflow registers a runner.";

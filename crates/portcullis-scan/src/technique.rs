@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::destination::Place;
-use crate::flow::trace::{Delivery, Trace};
+use crate::flow::trace::{Channel, Delivery, Trace};
 use crate::flow::value::{Carried, Encoding, Source};
 use crate::services;
 use crate::signal::Signal;
@@ -102,7 +102,11 @@ impl Evidence<'_> {
                 Source::AllSecrets => {
                     signals.insert(Signal::AllSecrets);
                 }
-                Source::Environment if !names.is_empty() || self.single_purpose(group) => {
+                // Of an environment without secrets nothing is taken that cannot be read in the log; sent to a host, it is
+                // still somebody who wants to have it.
+                Source::Environment
+                    if !names.is_empty() || self.single_purpose(group) && self.leaves(group) =>
+                {
                     signals.insert(Signal::EnvironmentDump);
                 }
                 Source::IdentityToken
@@ -158,6 +162,18 @@ impl Evidence<'_> {
             }
         }
         signals
+    }
+
+    /// Whether it goes over the network, and not to a place of the run itself.
+    fn leaves(&self, group: &[usize]) -> bool {
+        let mut channels =
+            group.iter().filter_map(|at| self.trace.deliveries.get(*at)).map(|delivery| delivery.channel);
+        channels.any(|channel| matches!(channel, Channel::Network | Channel::Dns | Channel::Repository))
+    }
+
+    /// Whether a secret is among what is carried; an environment alone is none.
+    pub fn carries_secrets(&self, group: &[usize]) -> bool {
+        self.carried(group).iter().any(|one| one.source != Source::Environment)
     }
 
     fn single_purpose(&self, group: &[usize]) -> bool {
@@ -245,6 +261,87 @@ pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>, host: Option<&
 pub fn unrelated_to_each_other(names: &BTreeSet<String>) -> bool {
     kinds(names).len() >= 2
 }
+
+/// Whether names say that they open nothing: addresses, accounts, identifiers that people keep among their secrets. What
+/// an address with a password in it is called (`DATABASE_URL`, `WEBHOOK_URL`) says so too.
+pub fn only_settings(names: &BTreeSet<String>) -> bool {
+    const SETTINGS: &[&str] = &[
+        "ID",
+        "URL",
+        "URI",
+        "HOST",
+        "HOSTNAME",
+        "IP",
+        "ADDRESS",
+        "PORT",
+        "USER",
+        "USERNAME",
+        "EMAIL",
+        "REGION",
+        "ENV",
+        "ENVIRONMENT",
+        "NAME",
+        "DOMAIN",
+        "ORIGINS",
+        "ORG",
+        "ORGANIZATION",
+        "PROJECT",
+        "ZONE",
+        "BUCKET",
+        "SERVER",
+        "ENDPOINT",
+        "TEAM",
+        "CHANNEL",
+    ];
+    const OPENS: &[&str] = &[
+        "KEY",
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "PASS",
+        "PAT",
+        "DATABASE",
+        "DB",
+        "REDIS",
+        "MONGO",
+        "MONGODB",
+        "POSTGRES",
+        "AMQP",
+        "WEBHOOK",
+        "HOOK",
+        "CREDENTIALS",
+        "PRIVATE",
+        "CERT",
+        "SLACK",
+        "DISCORD",
+    ];
+    !names.is_empty()
+        && names.iter().all(|name| {
+            let upper = name.to_ascii_uppercase();
+            let words: Vec<&str> = upper.split(['_', '-']).collect();
+            words.last().is_some_and(|last| SETTINGS.contains(last))
+                && !words.iter().any(|word| OPENS.contains(word))
+        })
+}
+
+/// Whether a secret shares a word with the name of a host, or with the protocol it is spoken to in: `ARGO_TOKEN` at
+/// `argo-dev.widgets.example`, `SMTP_PASSWORD` at `smtps://mail.widgets.example`. Looser than [`is_namesake`], and so it excuses
+/// no more than a login.
+pub fn resembles(name: &str, host: &str, scheme: &str) -> bool {
+    let host = host.to_ascii_uppercase();
+    let labels: Vec<&str> = host.split(['.', '-']).filter(|label| label.len() >= 4).collect();
+    let upper = name.to_ascii_uppercase();
+    upper.split(['_', '-']).filter(|word| word.len() >= 4 && !EVERYWHERE.contains(word)).any(|word| {
+        scheme.to_ascii_uppercase().starts_with(word)
+            || labels.iter().any(|label| label.starts_with(word) || word.starts_with(label))
+    })
+}
+
+/// Words that every credential's or host's name may have.
+const EVERYWHERE: &[&str] = &[
+    "TOKEN", "SECRET", "PASSWORD", "PASS", "USER", "USERNAME", "AUTH", "ACCESS", "ACCOUNT", "HOST", "HTTP",
+    "HTTPS", "EXAMPLE",
+];
 
 /// Whether a secret is named after the owner of a host: `DEVIN_API_KEY` at `api.devin.example`. Says nothing for
 /// secrets of known services, which have hosts of their own.

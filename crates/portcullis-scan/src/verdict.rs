@@ -15,6 +15,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let weak = signals.iter().filter(|signal| signal.weight() == Weight::Weak).count();
     match rule {
         "long-lived-token" => Verdict::Advice,
+        "remote-code" if has(Signal::CodeOutOfPlace) => Verdict::Malicious,
         "remote-code" if has(Signal::DropBox) => Verdict::Suspicious,
         "remote-code" | "script-injection" | "untrusted-code" => Verdict::Exposed,
         "secret-to-disk" => {
@@ -25,8 +26,28 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
             }
         }
         _ if has(Signal::DroppedByRunner) => Verdict::Suspicious,
+        // Excuses for the ordinary: they never outweigh greed or hiding.
+        "secret-to-log" if has(Signal::SettingsOnly) && !has(Signal::ReadableLog) => Verdict::Exposed,
+        "secret-to-artifact" | "secret-to-repository"
+            if has(Signal::SettingsOnly) && !intent && !has(Signal::SinglePurpose) =>
+        {
+            Verdict::Exposed
+        }
+        "secret-to-host"
+            if (has(Signal::NamedAlike) || has(Signal::LogsInFirst))
+                && !intent
+                && !has(Signal::PlainHttp) =>
+        {
+            Verdict::Exposed
+        }
         "secret-to-unknown-command" => Verdict::Suspicious,
         "reverse-shell" => Verdict::Malicious,
+        "backdoor" if has(Signal::OutsidersCommands) || has(Signal::StartsRunner) => Verdict::Malicious,
+        "backdoor"
+            if (has(Signal::GrantsAccess) || has(Signal::RegistersRunner)) && has(Signal::SinglePurpose) =>
+        {
+            Verdict::Malicious
+        }
         "backdoor" => Verdict::Suspicious,
         "unanalysed-workflow" => {
             if weak > 1 {
@@ -41,6 +62,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
                 Verdict::Malicious
             }
             () if has(Signal::AllSecrets) && has(Signal::UnknownOwner) => Verdict::Suspicious,
+            () if has(Signal::ForeignDestination) => Verdict::Suspicious,
             () => Verdict::Exposed,
         },
         "secret-to-log" => match () {

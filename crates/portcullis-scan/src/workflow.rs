@@ -114,6 +114,8 @@ pub enum HandedSecrets {
 pub struct Step {
     /// `id:`.
     pub id: Option<String>,
+    /// `name:`.
+    pub name: Option<String>,
     /// Where the step stands.
     pub bytes: Bytes,
     /// `uses:`.
@@ -220,6 +222,7 @@ fn steps(node: &Arc<Node>) -> Vec<Step> {
         .take(STEPS_MAX)
         .map(|item| Step {
             id: text_of(item, "id"),
+            name: text_of(item, "name"),
             bytes: item.bytes,
             uses: item.get("uses").cloned(),
             with: entries(item.get("with")),

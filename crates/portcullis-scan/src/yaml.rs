@@ -4,6 +4,8 @@
 //! copying them, so that a file of nested aliases costs its own size and not its expansion. Readers of the tree
 //! bound their own walks. Limits are errors, never truncation: the caller then searches the text itself.
 
+pub mod repair;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 pub mod action;
 mod curl;
 mod filter;
+mod grant;
 mod image;
 pub use filter::{decode_base64, decode_utf16_base64};
 mod network;
@@ -114,7 +115,7 @@ const IDLE: &[&str] = &[
 /// Programs that only start another one.
 const WRAPPERS: &[&str] = &[
     "sudo", "command", "builtin", "exec", "nohup", "time", "nice", "stdbuf", "timeout", "env", "busybox",
-    "setsid", "unbuffer", "ionice", "retry", "doas",
+    "setsid", "unbuffer", "ionice", "retry", "doas", "sshpass",
 ];
 
 /// Runs a command; returns what it prints.
@@ -138,6 +139,7 @@ pub fn run(
         return wrapped(shell, &base, arguments, bytes);
     }
     let call = Call { name: &base, arguments: &arguments, stdin, bytes };
+    grant::runner_setup(shell, &call);
     if let Some(output) = filter::run(shell, &call) {
         return output;
     }
@@ -215,6 +217,7 @@ fn wrapped(shell: &mut Shell<'_, '_>, name: &str, arguments: Vec<Argument>, byte
         "nice" | "ionice" => matches!(text, "-n" | "-c"),
         "stdbuf" => matches!(text, "-i" | "-o" | "-e"),
         "exec" => matches!(text, "-a"),
+        "sshpass" => matches!(text, "-p" | "-f" | "-d"),
         _ => false,
     };
     let mut duration = name == "timeout";

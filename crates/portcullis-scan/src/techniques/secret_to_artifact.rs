@@ -11,7 +11,9 @@
 
 use crate::flow::trace::Channel;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
+use crate::technique::{
+    Evidence, Sighting, Technique, named_secrets, only_settings, unrelated_to_each_other,
+};
 
 /// See the module's documentation.
 pub(super) struct SecretToArtifact;
@@ -35,12 +37,16 @@ impl Technique for SecretToArtifact {
             evidence.grouped(|delivery, _| matches!(delivery.channel, Channel::Artifact | Channel::Cache));
         groups
             .into_iter()
+            .filter(|group| evidence.carries_secrets(group))
             .map(|group| {
                 let mut signals = evidence.cargo_signals(&group);
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
                 if unrelated_to_each_other(&names) {
                     signals.insert(Signal::UnrelatedSecrets);
+                }
+                if only_settings(&names) {
+                    signals.insert(Signal::SettingsOnly);
                 }
                 Sighting { deliveries: group, signals, ..Sighting::default() }
             })

@@ -17,7 +17,7 @@ use crate::flow::trace::{Channel, Role};
 use crate::flow::value::Source;
 use crate::report::Class;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, is_namesake, named_secrets, unrelated};
+use crate::technique::{Evidence, Sighting, Technique, is_namesake, named_secrets, resembles, unrelated};
 
 /// See the module's documentation.
 pub(super) struct SecretToHost;
@@ -123,6 +123,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     {
         // Settings for the owner's own server, by a login that the server itself must have given.
         signals.remove(&Signal::LabelledSecrets);
+        signals.insert(Signal::LogsInFirst);
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
     if unrelated(&names, None, login_host)
@@ -131,6 +132,11 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         || to_chat
     {
         signals.insert(Signal::UnrelatedSecrets);
+    }
+    let scheme =
+        place.url.as_ref().and_then(|url| url.unescaped().split_once("://")).map_or("", |(scheme, _)| scheme);
+    if !payload && place.class == Class::Unknown && names.iter().any(|name| resembles(name, host, scheme)) {
+        signals.insert(Signal::NamedAlike);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }

@@ -13,7 +13,7 @@
 use crate::flow::trace::Channel;
 use crate::flow::value::{Carried, Source};
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, readable_in_log};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, only_settings, readable_in_log};
 
 /// See the module's documentation.
 pub(super) struct SecretToLog;
@@ -58,6 +58,9 @@ impl Technique for SecretToLog {
                 continue;
             }
             signals.insert(Signal::MaskedLog);
+            if only_settings(&named_secrets(&evidence.carried(&group))) {
+                signals.insert(Signal::SettingsOnly);
+            }
             found.push(Sighting { deliveries: group, signals, ..Sighting::default() });
         }
         found

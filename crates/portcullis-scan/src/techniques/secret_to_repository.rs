@@ -12,7 +12,9 @@
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
+use crate::technique::{
+    Evidence, Sighting, Technique, named_secrets, only_settings, unrelated_to_each_other,
+};
 
 /// See the module's documentation.
 pub(super) struct SecretToRepository;
@@ -53,6 +55,9 @@ impl Technique for SecretToRepository {
                 let names = named_secrets(&evidence.carried(&group));
                 if unrelated_to_each_other(&names) {
                     signals.insert(Signal::UnrelatedSecrets);
+                }
+                if only_settings(&names) {
+                    signals.insert(Signal::SettingsOnly);
                 }
                 Some(Sighting { deliveries: group, signals, ..Sighting::default() })
             })

@@ -111,6 +111,9 @@ impl Program<'_, '_, '_> {
         if let Some(value) = self.environment_call(&name, node, bytes) {
             return value;
         }
+        if let Some(joined) = self.joined_literals(function, receiver, node) {
+            return Value::text(joined);
+        }
         let receiver_value = match receiver {
             Some(receiver) => self.eval(receiver),
             None if matches!(function.kind(), "call" | "call_expression" | "parenthesized_expression") => {
@@ -129,6 +132,38 @@ impl Program<'_, '_, '_> {
             }
         }
         self.apply(&name, receiver_value, arguments, bytes)
+    }
+
+    /// `".".join(["a", "b"])` and `["a", "b"].join(".")`, where all of it is literal: an address in pieces.
+    fn joined_literals(
+        &mut self,
+        function: Node<'_>,
+        receiver: Option<Node<'_>>,
+        node: Node<'_>,
+    ) -> Option<String> {
+        let method =
+            function.child_by_field_name("attribute").or_else(|| function.child_by_field_name("property"))?;
+        if self.text(method) != "join" {
+            return None;
+        }
+        let argument = node.child_by_field_name("arguments")?.named_child(0);
+        let (list, separator) = match receiver? {
+            list if list.kind() == "array" => (list, argument),
+            separator => (argument?, Some(separator)),
+        };
+        if !matches!(list.kind(), "array" | "list" | "tuple") {
+            return None;
+        }
+        let separator = match separator {
+            Some(separator) => self.eval(separator).literal().unwrap_or("").to_owned(),
+            None => ",".to_owned(),
+        };
+        let mut cursor = list.walk();
+        let mut pieces = Vec::new();
+        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
+            pieces.push(self.eval(child).literal()?.to_owned());
+        }
+        (!pieces.is_empty()).then(|| pieces.join(&separator))
     }
 
     fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
@@ -183,6 +218,7 @@ impl Program<'_, '_, '_> {
                 | "os.environ.pop"
                 | "core.getInput"
                 | "Deno.env.get"
+                | "Bun.env.get"
         );
         if !reads_one {
             return None;
@@ -397,7 +433,7 @@ impl Program<'_, '_, '_> {
                 );
             }
             let consumed = name.ends_with("DispatchEvent") || name.ends_with("WorkflowDispatch");
-            let target = if name.contains("gists") { "gist.github.com" } else { "github.com" };
+            let target = if name.contains("gists") { "gist.github.com" } else { "api.github.com" };
             let content = first;
             self.tracer.deliver_as(
                 content,

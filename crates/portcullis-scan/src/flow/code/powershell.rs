@@ -238,7 +238,12 @@ impl Program<'_, '_, '_> {
             _ => {}
         }
         if name.is_empty() {
-            return all;
+            // `.\tool.exe --token $t`: a program of the job's own, which prints what it likes; `& (…)` is anybody's.
+            let own = self.text(node).trim_start().starts_with(['.', '\\', '/']);
+            if own {
+                self.tracer.works();
+            }
+            return if own { Value::unknown() } else { all };
         }
         // Any other program: as the shell would run it.
         let mut line = Value::text(format!("{name} "));

@@ -4,6 +4,7 @@ use super::{Call, after};
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, Role};
 use crate::flow::value::{Part, Source, Value};
+use crate::span::Bytes;
 
 /// A request as far as the words tell.
 #[derive(Default)]
@@ -15,6 +16,8 @@ struct Request {
     /// Where the request really goes, if it isn't to the host of the URL.
     connects_to: Option<Value>,
     outputs: Vec<Value>,
+    /// `-X`; without it a body makes it a POST.
+    method: Option<String>,
 }
 
 /// Options of curl that take a value, one letter each (curl 8.11, `curl --help all`).
@@ -418,6 +421,7 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
     let mut answer = Value::empty();
     for url in &request.urls {
         let target = request.connects_to.as_ref().unwrap_or(url);
+        note_api_call(shell, &request, url, call.bytes);
         for (content, role) in [
             (&request.body, Role::Payload),
             (&request.authentication, Role::Authentication),
@@ -455,6 +459,16 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
 }
 
 /// Whether an address is one by which text is written where others read it: comments, issues, gists, files.
+/// A call of the forge's API may give somebody access; see `grant`.
+fn note_api_call(shell: &mut Shell<'_, '_>, request: &Request, url: &Value, bytes: Bytes) {
+    let text = url.template();
+    let path = text.split_once("api.github.com").or_else(|| text.split_once("GITHUB_API_URL}"));
+    let Some((_, path)) = path else { return };
+    let posts = if request.body.is_empty() { "GET" } else { "POST" };
+    let method = request.method.as_deref().unwrap_or(posts).to_owned();
+    super::grant::api_call(shell, &method, path, &request.body.template(), bytes);
+}
+
 fn writes_to_forge(target: &Value) -> bool {
     let text = target.template();
     let path = text

@@ -266,6 +266,10 @@ fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 true,
             );
         }
+        ("repo", _) => {
+            super::grant::repository_command(shell, call, &words);
+            shell.tracer.works();
+        }
         ("run", "delete") => {
             shell.observe(ObservationKind::CoversTracks, Value::text("gh run delete"), call.bytes)
         }
@@ -278,9 +282,12 @@ fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             if deletes && (path.contains("/actions/runs") || path.contains("/git/refs")) {
                 shell.observe(ObservationKind::CoversTracks, Value::text(path.clone()), call.bytes);
             }
-            if path.contains("registration-token") {
-                shell.observe(ObservationKind::RegistersRunner, Value::text(path.clone()), call.bytes);
-            }
+            let fields = call.has(&["-f", "-F", "--field", "--raw-field", "--input"]);
+            let method = call.option(&["-X", "--method"]).map_or_else(
+                || if fields { "POST".to_owned() } else { "GET".to_owned() },
+                |method| method.template(),
+            );
+            super::grant::api_call(shell, &method, &path, &content.template(), call.bytes);
             let consumed = path.contains("/dispatches") || path.contains("/secrets/");
             shell.tracer.works();
             let mut target = host;

@@ -256,6 +256,9 @@ impl Shell<'_, '_> {
         {
             return Value::text(changed);
         }
+        if let Some(cut) = cut_by_pattern(&value, rest) {
+            return cut;
+        }
         let hop = self.hop(HopKind::Encode, &format!("expansion {}", shown(&text)), bytes);
         let encoding = match rest.as_bytes().first() {
             // One character, in a loop over all of them.
@@ -272,6 +275,23 @@ impl Value {
     fn only_carried_or_unknown(self) -> Value {
         if self.carries() { self.only_carried() } else { Value::unknown() }
     }
+}
+
+/// `${v%%:*}` and `${v#*:}`, where what they cut at stands in the literal text before anything that isn't known: of
+/// `NAME:secret` the first is `NAME` and the second the secret.
+fn cut_by_pattern(value: &Value, operator: &str) -> Option<Value> {
+    let is_plain = |pattern: &str| !pattern.is_empty() && !pattern.contains(['*', '?', '[', '$', '\\', '{']);
+    let prefix = value.prefix();
+    let suffix_pattern = operator.strip_prefix("%%").and_then(|rest| rest.strip_suffix('*'));
+    if let Some(pattern) = suffix_pattern.filter(|pattern| is_plain(pattern)) {
+        return prefix.find(pattern).and_then(|at| prefix.get(..at)).map(Value::text);
+    }
+    let prefix_pattern = operator
+        .strip_prefix('#')
+        .filter(|rest| !rest.starts_with('#'))
+        .and_then(|rest| rest.strip_prefix('*'));
+    let pattern = prefix_pattern.filter(|pattern| is_plain(pattern))?;
+    prefix.find(pattern).map(|at| crate::flow::command::after(value, at + pattern.len()))
 }
 
 /// `${v:1:2}`, `${v/a/b}`, `${v^^}`, `${v,,}` on text that is known.
