@@ -89,7 +89,10 @@ pub fn follow(
                 .get(state.introduced)
                 .map(|commit| commit.id.to_string())
                 .unwrap_or_default(),
-            removed: state.removed.and_then(|at| history.commits.get(at)).map(|commit| moment(commit, false)),
+            removed: state
+                .removed
+                .and_then(|at| history.commits.get(at))
+                .map(|commit| moment(commit, Bound::Until)),
         });
     }
     // Own commits that no reference leads to any more: a known push, or a reflog of an own branch.
@@ -106,15 +109,41 @@ fn default_head(history: &History) -> Option<&Head> {
     history.heads.iter().find(|head| head.name == name)
 }
 
-/// A commit as a bound in time.
-pub fn moment(commit: &Commit, with_person: bool) -> Moment {
-    let time = jiff::Timestamp::from_second(commit.text.time).unwrap_or_default();
+/// Which end of a span a commit bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Since when.
+    From,
+    /// Until when.
+    Until,
+}
+
+/// A commit as a bound in time. Its own time is the pusher's word (`claimed`), the forge's of its push is `observed`;
+/// where both are known the one that makes the span wider counts, so that a claim never narrows it.
+pub fn moment(commit: &Commit, bound: Bound) -> Moment {
+    let claimed = commit.text.time;
+    let (seconds, basis) = match (commit.first_pushed, bound) {
+        (Some(pushed), Bound::From) if pushed <= claimed => (pushed, Basis::Observed),
+        (Some(pushed), Bound::Until) if pushed >= claimed => (pushed, Basis::Observed),
+        _ => (claimed, Basis::Claimed),
+    };
+    let with_person = bound == Bound::From;
     Moment {
         commit: commit.id.to_string(),
-        time: time.to_string(),
-        basis: if commit.pushed { Basis::Observed } else { Basis::Claimed },
+        time: jiff::Timestamp::from_second(seconds).unwrap_or_default().to_string(),
+        basis,
         author: with_person.then(|| RepositoryText::new(commit.text.author.clone())),
         message: with_person.then(|| RepositoryText::new(commit.text.message.clone())),
+    }
+}
+
+/// Whether a commit's own time and the forge's disagree by more than a day; without the forge's, whether its two own
+/// times do and the author's is the later one, which no rebase makes.
+pub fn dates_conflict(commit: &Commit) -> bool {
+    const DAY_SECONDS: i64 = 24 * 3_600;
+    match commit.first_pushed {
+        Some(pushed) => pushed.saturating_sub(commit.text.time).saturating_abs() > DAY_SECONDS,
+        None => commit.text.author_time.saturating_sub(commit.text.time) > DAY_SECONDS,
     }
 }
 

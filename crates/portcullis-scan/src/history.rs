@@ -132,7 +132,8 @@ impl Reader<'_> {
     }
 
     fn read(&mut self, extra: &Extra<'_>) {
-        let (mut ids, problems) = self.objects.commits();
+        let (ids, problems) = self.objects.commits();
+        let known: HashSet<ObjectId> = ids.iter().copied().collect();
         for what in problems {
             self.problem("broken-object", None, what);
         }
@@ -150,7 +151,7 @@ impl Reader<'_> {
         }
         for id in extra.pushed.iter().chain(extra.heads) {
             match ObjectId::from_hex(id.as_bytes()) {
-                Ok(id) if ids.binary_search(&id).is_err() => {
+                Ok(id) if !known.contains(&id) => {
                     self.problem(
                         "history-incomplete",
                         None,
@@ -179,8 +180,7 @@ impl Reader<'_> {
                 what: "grafts or `refs/replace` pretend another history; they are ignored".to_owned(),
             });
         }
-        ids.sort_unstable();
-        self.read_commits(&ids);
+        self.read_commits(&ids, &known);
         let index: HashMap<ObjectId, usize> =
             self.history.commits.iter().enumerate().map(|(at, commit)| (commit.id, at)).collect();
         let remote = format!("refs/remotes/{}/", self.objects.own_remote());
@@ -251,22 +251,30 @@ impl Reader<'_> {
         }
     }
 
-    fn read_commits(&mut self, ids: &[ObjectId]) {
+    /// Reads commits in the order in which they lie in their packs; their trees lie in much the same order, so that most
+    /// of what a delta builds on was decoded just before.
+    fn read_commits(&mut self, ids: &[ObjectId], known: &HashSet<ObjectId>) {
         let handle = self.objects.handle();
-        let read: Vec<_> =
-            ids.par_iter().map_init(&handle, |objects, id| (*id, objects.commit(*id))).collect();
-        let mut texts: HashMap<ObjectId, CommitText> = HashMap::new();
+        let read: Vec<_> = ids
+            .par_iter()
+            .with_min_len(64)
+            .map_init(&handle, |objects, id| (*id, objects.commit(*id)))
+            .collect();
+        let mut texts = Vec::with_capacity(read.len());
         for (id, text) in read {
             match text {
-                Ok(text) => {
-                    texts.insert(id, text);
-                }
+                Ok(text) => texts.push((id, text)),
                 Err(error) => self.object_problem(&error),
             }
         }
-        let trees: BTreeSet<ObjectId> = texts.values().map(|text| text.tree).collect();
-        let read: Vec<_> =
-            trees.into_par_iter().map_init(&handle, |objects, id| (id, roots(objects, id))).collect();
+        let mut seen = HashSet::with_capacity(texts.len());
+        let trees: Vec<ObjectId> =
+            texts.iter().map(|(_, text)| text.tree).filter(|tree| seen.insert(*tree)).collect();
+        let read: Vec<_> = trees
+            .into_par_iter()
+            .with_min_len(64)
+            .map_init(&handle, |objects, id| (id, roots(objects, id)))
+            .collect();
         for (id, roots) in read {
             match roots {
                 Ok(roots) => {
@@ -277,29 +285,24 @@ impl Reader<'_> {
         }
         let shallow = self.objects.is_shallow();
         let mut missing = BTreeSet::new();
-        for id in parents_first(ids, &texts) {
-            let Some(text) = texts.remove(&id) else { continue };
+        let mut places: HashMap<ObjectId, usize> = HashMap::with_capacity(texts.len());
+        let order = parents_first(&texts);
+        let mut texts: Vec<Option<(ObjectId, CommitText)>> = texts.into_iter().map(Some).collect();
+        for at in order {
+            let Some((id, text)) = texts.get_mut(at).and_then(Option::take) else { continue };
             let files = self.files(text.tree);
-            for parent in &text.parents {
-                if ids.binary_search(parent).is_err() {
-                    missing.insert(*parent);
-                }
-            }
+            let parents = text.parents.iter().filter_map(|parent| places.get(parent).copied()).collect();
+            missing.extend(text.parents.iter().filter(|parent| !known.contains(*parent)).copied());
+            places.insert(id, self.history.commits.len());
             self.history.commits.push(Commit {
                 id,
-                parents: Vec::new(),
+                parents,
                 text,
                 files,
                 own: false,
                 pushed: false,
                 first_pushed: None,
             });
-        }
-        let index: HashMap<ObjectId, usize> =
-            self.history.commits.iter().enumerate().map(|(at, commit)| (commit.id, at)).collect();
-        for commit in &mut self.history.commits {
-            commit.parents =
-                commit.text.parents.iter().filter_map(|parent| index.get(parent).copied()).collect();
         }
         if !shallow {
             for id in missing {
@@ -374,39 +377,48 @@ impl Reader<'_> {
 
 /// The entries of a root tree that can lead to a workflow or an action.
 fn roots(objects: &Objects, tree: ObjectId) -> Result<Vec<TreeEntry>, ObjectError> {
+    let named =
+        |name: &[u8]| matches!(name, b".github" | b".gitea" | b".forgejo" | b"action.yml" | b"action.yaml");
     let leads = |entry: &TreeEntry| {
         let folder = matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo");
         (entry.is_tree && folder) || (entry.is_file && crate::source::is_workflow_path(&entry.name))
     };
-    Ok(objects.tree(tree)?.into_iter().filter(leads).collect())
+    Ok(objects.entries(tree, named)?.into_iter().filter(leads).collect())
 }
 
-/// Parents before children; by time among equals, so that two scans agree.
-fn parents_first(ids: &[ObjectId], texts: &HashMap<ObjectId, CommitText>) -> Vec<ObjectId> {
-    let mut waiting: HashMap<ObjectId, usize> = HashMap::new();
-    let mut children: HashMap<ObjectId, Vec<ObjectId>> = HashMap::new();
-    let mut ready: BTreeSet<(i64, ObjectId)> = BTreeSet::new();
-    for id in ids {
-        let Some(text) = texts.get(id) else { continue };
-        let parents: BTreeSet<&ObjectId> =
-            text.parents.iter().filter(|parent| texts.contains_key(*parent)).collect();
+/// Indices of the commits, parents before children; by time among equals, so that two scans agree.
+fn parents_first(texts: &[(ObjectId, CommitText)]) -> Vec<usize> {
+    let places: HashMap<ObjectId, usize> = texts.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+    let mut waiting = vec![0_usize; texts.len()];
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); texts.len()];
+    let mut ready: BTreeSet<(i64, ObjectId, usize)> = BTreeSet::new();
+    for (at, (id, text)) in texts.iter().enumerate() {
+        let mut parents: Vec<usize> =
+            text.parents.iter().filter_map(|parent| places.get(parent).copied()).collect();
+        parents.sort_unstable();
+        parents.dedup();
         if parents.is_empty() {
-            ready.insert((text.time, *id));
+            ready.insert((text.time, *id, at));
         }
-        waiting.insert(*id, parents.len());
+        if let Some(count) = waiting.get_mut(at) {
+            *count = parents.len();
+        }
         for parent in parents {
-            children.entry(*parent).or_default().push(*id);
+            if let Some(children) = children.get_mut(parent) {
+                children.push(at);
+            }
         }
     }
-    let mut order = Vec::with_capacity(ids.len());
-    while let Some((_, id)) = ready.pop_first() {
-        order.push(id);
-        for child in children.remove(&id).unwrap_or_default() {
-            if let Some(count) = waiting.get_mut(&child) {
-                *count -= 1;
-                if *count == 0 {
-                    ready.insert((texts.get(&child).map_or(0, |text| text.time), child));
-                }
+    let mut order = Vec::with_capacity(texts.len());
+    while let Some((_, _, at)) = ready.pop_first() {
+        order.push(at);
+        for child in children.get_mut(at).map(std::mem::take).unwrap_or_default() {
+            let Some(count) = waiting.get_mut(child) else { continue };
+            *count -= 1;
+            if *count == 0
+                && let Some((id, text)) = texts.get(child)
+            {
+                ready.insert((text.time, *id, child));
             }
         }
     }

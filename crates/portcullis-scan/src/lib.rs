@@ -5,6 +5,7 @@
 //! once, `workflow` and `flow` follow every secret, `techniques` look, `verdict` weighs, `exposure` joins the versions.
 
 pub mod analysis;
+mod called;
 pub mod destination;
 pub mod exposure;
 pub mod flow;
@@ -24,7 +25,7 @@ pub mod verdict;
 pub mod workflow;
 pub mod yaml;
 
-pub use scan::{Options, Report, scan};
+pub use scan::{Options, Part, Report, Totals, scan, scan_each};
 
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,9 @@
 //! A local object database, opened so that nothing in it can lead out of it or ask for more than a bounded share of
 //! memory: no alternates, no replacements, no promisor, no repository configuration but format and hash.
 
-use std::collections::HashMap;
+mod listing;
+
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -164,118 +166,120 @@ impl Objects {
         }
     }
 
-    /// Ids of all objects, packed and loose, and what kept some of them from being listed.
+    /// Ids of all commits, packed and loose, reachable or not, and what kept some of them from being listed. In the order
+    /// in which they lie in their packs.
     pub fn commits(&self) -> (Vec<ObjectId>, Vec<String>) {
-        let mut problems = Vec::new();
-        let mut commits = Vec::new();
-        let iterator = match self.repository.objects.iter() {
-            Ok(iterator) => iterator,
-            Err(error) => return (commits, vec![format!("listing the objects: {error}")]),
-        };
-        // By offset in the pack: neighbours share the objects that their deltas build on.
-        let iterator = iterator
-            .with_ordering(gix::odb::store::iter::Ordering::PackAscendingOffsetThenLooseLexicographical);
-        let (ids, unlisted): (Vec<_>, Vec<_>) = iterator.partition(Result::is_ok);
-        let ids: Vec<ObjectId> = ids.into_iter().flatten().collect();
+        let folder = self.git.join("objects");
+        let hash = self.repository.object_hash();
+        let mut listing = listing::packed(&folder, hash);
+        for id in gix::odb::loose::Store::at(folder, hash).iter() {
+            match id {
+                Ok(id) => listing.untold.push(id),
+                Err(error) => listing.problems.push(format!("listing the loose objects: {error}")),
+            }
+        }
+        listing.untold.sort_unstable();
+        listing.untold.dedup();
         let handle = self.handle();
-        let kinds: Vec<Option<bool>> = ids
+        let kinds: Vec<Option<gix::object::Kind>> = listing
+            .untold
             .par_iter()
-            .with_min_len(4_096)
+            .with_min_len(256)
             .map_init(&handle, |objects, id| {
-                objects
-                    .repository
-                    .find_header(*id)
-                    .ok()
-                    .map(|header| header.kind() == gix::object::Kind::Commit)
+                objects.repository.find_header(*id).ok().map(|header| header.kind())
             })
             .collect();
-        let mut broken = unlisted.len();
-        for (id, kind) in ids.into_iter().zip(kinds) {
+        let known: HashSet<ObjectId> = listing.commits.iter().copied().collect();
+        let mut broken = 0;
+        for (id, kind) in listing.untold.into_iter().zip(kinds) {
             match kind {
-                Some(true) => commits.push(id),
-                Some(false) => {}
+                Some(gix::object::Kind::Commit) if !known.contains(&id) => listing.commits.push(id),
+                Some(_) => {}
                 None => {
                     broken += 1;
-                    if problems.len() < 20 {
-                        problems.push(ObjectError::Broken(id).to_string());
+                    if broken <= 20 {
+                        listing.problems.push(ObjectError::Broken(id).to_string());
                     }
                 }
             }
         }
-        if broken > problems.len() {
-            problems.push(format!("{} more objects are broken", broken - problems.len()));
+        if broken > 20 {
+            listing.problems.push(format!("{} more objects are broken", broken - 20));
         }
-        commits.sort_unstable();
-        commits.dedup();
-        (commits, problems)
+        (listing.commits, listing.problems)
     }
 
-    fn read(&self, id: ObjectId, limit: u64) -> Result<(gix::object::Kind, Vec<u8>), ObjectError> {
-        let header = self
-            .repository
-            .try_find_header(id)
-            .map_err(|_| ObjectError::Broken(id))?
-            .ok_or(ObjectError::Missing(id))?;
-        if header.size() > limit {
-            return Err(ObjectError::TooLarge(id, header.size(), limit));
+    /// Reads an object; decoding is bounded by [`DECODING_MAX`], so that its header needs no look of its own.
+    fn read_with<R>(
+        &self,
+        id: ObjectId,
+        limit: u64,
+        use_it: impl FnOnce(gix::object::Kind, &[u8]) -> Result<R, ObjectError>,
+    ) -> Result<R, ObjectError> {
+        let object = match self.repository.try_find_object(id) {
+            Ok(Some(object)) => object,
+            Ok(None) => return Err(ObjectError::Missing(id)),
+            // What is too large to be decoded can still say how large it is.
+            Err(_) => match self.repository.try_find_header(id) {
+                Ok(Some(header)) if header.size() > limit => {
+                    return Err(ObjectError::TooLarge(id, header.size(), limit));
+                }
+                _ => return Err(ObjectError::Broken(id)),
+            },
+        };
+        if object.data.len() as u64 > limit {
+            return Err(ObjectError::TooLarge(id, object.data.len() as u64, limit));
         }
-        let mut object = self.repository.find_object(id).map_err(|_| ObjectError::Broken(id))?;
-        let data = std::mem::take(&mut object.data);
-        // A loose object may hold something else than its name says; a name is only a promise.
-        let named =
-            gix::objs::compute_hash(id.kind(), object.kind, &data).map_err(|_| ObjectError::Broken(id))?;
+        // An object may hold something else than its name says; a name is only a promise.
+        let named = gix::objs::compute_hash(id.kind(), object.kind, &object.data)
+            .map_err(|_| ObjectError::Broken(id))?;
         if named != id {
             return Err(ObjectError::Broken(id));
         }
-        Ok((object.kind, data))
+        use_it(object.kind, &object.data)
+    }
+
+    fn read(&self, id: ObjectId, limit: u64) -> Result<(gix::object::Kind, Vec<u8>), ObjectError> {
+        self.read_with(id, limit, |kind, data| Ok((kind, data.to_vec())))
     }
 
     /// A commit.
     pub fn commit(&self, id: ObjectId) -> Result<CommitText, ObjectError> {
-        let (kind, data) = self.read(id, COMMIT_MAX)?;
-        if kind != gix::object::Kind::Commit {
-            return Err(ObjectError::Broken(id));
-        }
-        let commit =
-            gix::objs::CommitRef::from_bytes(&data, id.kind()).map_err(|_| ObjectError::Broken(id))?;
-        let (author, author_time) = match commit.author() {
-            Ok(author) => {
-                let name = String::from_utf8_lossy(author.name).trim().to_owned();
-                let mail = String::from_utf8_lossy(author.email).trim().to_owned();
-                (format!("{name} <{mail}>"), author.seconds())
-            }
-            Err(_) => (String::from_utf8_lossy(commit.author).into_owned(), 0),
-        };
-        let time = commit.committer().map(|committer| committer.seconds()).unwrap_or(author_time);
-        let message = String::from_utf8_lossy(commit.message);
-        let message = message.lines().next().unwrap_or("").chars().take(500).collect();
-        Ok(CommitText {
-            tree: commit.tree(),
-            parents: commit.parents().collect(),
-            time,
-            author_time,
-            author,
-            message,
+        self.read_with(id, COMMIT_MAX, |kind, data| match kind {
+            gix::object::Kind::Commit => commit_text(id, data),
+            _ => Err(ObjectError::Broken(id)),
         })
     }
 
     /// The entries of a tree.
     pub fn tree(&self, id: ObjectId) -> Result<Vec<TreeEntry>, ObjectError> {
-        let (kind, data) = self.read(id, TREE_MAX)?;
-        if kind != gix::object::Kind::Tree {
-            return Err(ObjectError::Broken(id));
-        }
-        let mut entries = Vec::new();
-        for entry in gix::objs::TreeRefIter::from_bytes(&data, id.kind()) {
-            let entry = entry.map_err(|_| ObjectError::Broken(id))?;
-            entries.push(TreeEntry {
-                name: String::from_utf8_lossy(entry.filename).into_owned(),
-                is_tree: entry.mode.is_tree(),
-                is_file: entry.mode.is_blob(),
-                id: entry.oid.to_owned(),
-            });
-        }
-        Ok(entries)
+        self.entries(id, |_| true)
+    }
+
+    /// The entries of a tree whose names are wanted; no other is kept, not even for a moment.
+    pub fn entries(
+        &self,
+        id: ObjectId,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<TreeEntry>, ObjectError> {
+        self.read_with(id, TREE_MAX, |kind, data| {
+            if kind != gix::object::Kind::Tree {
+                return Err(ObjectError::Broken(id));
+            }
+            let mut entries = Vec::new();
+            for entry in gix::objs::TreeRefIter::from_bytes(data, id.kind()) {
+                let entry = entry.map_err(|_| ObjectError::Broken(id))?;
+                if wanted(entry.filename) {
+                    entries.push(TreeEntry {
+                        name: String::from_utf8_lossy(entry.filename).into_owned(),
+                        is_tree: entry.mode.is_tree(),
+                        is_file: entry.mode.is_blob(),
+                        id: entry.oid.to_owned(),
+                    });
+                }
+            }
+            Ok(entries)
+        })
     }
 
     /// The contents of a file.
@@ -302,22 +306,6 @@ impl Objects {
             }
         }
         Ok(None)
-    }
-
-    /// A file by its path in a tree.
-    pub fn file(&self, tree: ObjectId, path: &str) -> Option<ObjectId> {
-        let mut id = tree;
-        let mut parts = path.split('/').peekable();
-        for _ in 0..64 {
-            let part = parts.next()?;
-            let entry = self.tree(id).ok()?.into_iter().find(|entry| entry.name == part)?;
-            match parts.peek() {
-                Some(_) if entry.is_tree => id = entry.id,
-                None if entry.is_file => return Some(entry.id),
-                _ => return None,
-            }
-        }
-        None
     }
 
     /// All references that name an object, loose before packed, without symbolic ones.
@@ -465,6 +453,29 @@ impl Objects {
         let bytes = crate::source::read_file(&self.git.join(name), TEXT_MAX)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+fn commit_text(id: ObjectId, data: &[u8]) -> Result<CommitText, ObjectError> {
+    let commit = gix::objs::CommitRef::from_bytes(data, id.kind()).map_err(|_| ObjectError::Broken(id))?;
+    let (author, author_time) = match commit.author() {
+        Ok(author) => {
+            let name = String::from_utf8_lossy(author.name).trim().to_owned();
+            let mail = String::from_utf8_lossy(author.email).trim().to_owned();
+            (format!("{name} <{mail}>"), author.seconds())
+        }
+        Err(_) => (String::from_utf8_lossy(commit.author).into_owned(), 0),
+    };
+    let time = commit.committer().map(|committer| committer.seconds()).unwrap_or(author_time);
+    let message = String::from_utf8_lossy(commit.message);
+    let message = message.lines().next().unwrap_or("").chars().take(500).collect();
+    Ok(CommitText {
+        tree: commit.tree(),
+        parents: commit.parents().collect(),
+        time,
+        author_time,
+        author,
+        message,
+    })
 }
 
 /// `host/owner/name` out of a remote's URL (https, ssh, scp-like); `None` for paths.

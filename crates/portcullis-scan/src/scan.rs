@@ -8,6 +8,7 @@ use gix::ObjectId;
 use rayon::prelude::*;
 
 use crate::analysis::{Analysis, Seen, analyse};
+use crate::called::CalledPaths;
 use crate::exposure::{self, Exposed};
 use crate::flow::{LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
@@ -87,41 +88,100 @@ pub struct Report {
     pub paths_read: usize,
 }
 
+/// What one repository (or the loose files of one path) shows.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Which one.
+    pub repository: RepositoryName,
+    /// What was found in it, the worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be looked at.
+    pub problems: Vec<Problem>,
+    /// Text of each version that a finding names, by object id. Hostile.
+    pub texts: BTreeMap<String, RepositoryText>,
+    /// Whether something of it could be read.
+    pub read: bool,
+}
+
+/// What is known when all parts are done.
+#[derive(Clone, Debug)]
+pub struct Totals {
+    /// Whether everything that was asked for could be looked at.
+    pub complete: bool,
+    /// Counts.
+    pub stats: Stats,
+    /// How many of the given paths could be read at all.
+    pub paths_read: usize,
+    /// How many repositories and loose files could be read at all.
+    pub repositories_read: usize,
+}
+
 /// Scans. Reads local files only; what fails becomes a problem of the document.
 pub fn scan(options: &Options) -> Report {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).stack_size(STACK_BYTES).build();
-    match pool {
-        Ok(pool) => pool.install(|| scan_within(options)),
-        // No threads to be had: this one will do.
-        Err(_) => scan_within(options),
+    let mut parts = Vec::new();
+    let totals = scan_each(options, &mut |part| parts.push(part));
+    Report::new(parts, totals)
+}
+
+impl Report {
+    /// Joins the parts of a scan into one document.
+    pub fn new(parts: Vec<Part>, totals: Totals) -> Self {
+        let (mut findings, mut problems, mut texts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for part in parts {
+            findings.extend(part.findings);
+            problems.extend(part.problems);
+            texts.extend(part.texts);
+        }
+        sort(&mut findings);
+        let Totals { complete, stats, paths_read, .. } = totals;
+        let document = Document { schema: SCHEMA.to_owned(), complete, stats, findings, problems };
+        Self { document, texts, paths_read }
     }
 }
 
-fn scan_within(options: &Options) -> Report {
+/// Scans, and hands over each repository's part as soon as it is done: what many repositories need in memory is what the
+/// largest of them does.
+pub fn scan_each(options: &Options, take: &mut (dyn FnMut(Part) + Send)) -> Totals {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).stack_size(STACK_BYTES).build();
+    match pool {
+        Ok(pool) => pool.install(|| scan_within(options, take)),
+        // No threads to be had: this one will do.
+        Err(_) => scan_within(options, take),
+    }
+}
+
+fn scan_within(options: &Options, take: &mut (dyn FnMut(Part) + Send)) -> Totals {
     let started = Instant::now();
-    let mut scanned = Scanned {
-        options,
-        stats: Stats::default(),
-        findings: Vec::new(),
-        problems: Vec::new(),
-        texts: BTreeMap::new(),
-        complete: true,
-    };
-    let mut paths_read = 0;
+    let mut totals = Totals { complete: true, stats: Stats::default(), paths_read: 0, repositories_read: 0 };
     for path in &options.paths {
-        let given = RepositoryName { given: path.display().to_string(), identity: options.identity.clone() };
+        let mut scanned = Scanned::new(options);
         match source::find(path) {
             Ok(sources) => {
-                paths_read += 1;
+                totals.paths_read += 1;
                 for source in sources {
+                    let loose = matches!(source, Source::File(_));
+                    // Loose files of one path are one part.
+                    if !loose || !scanned.is_loose {
+                        scanned.hand_over(&mut totals, take);
+                        scanned = Scanned::new(options);
+                    }
+                    scanned.is_loose = loose;
                     scanned.source(path, &source);
                 }
             }
-            Err(error) => scanned.problem(given, None, "unreadable", error.to_string()),
+            Err(error) => {
+                let given =
+                    RepositoryName { given: path.display().to_string(), identity: options.identity.clone() };
+                scanned.problem(given, None, "unreadable", error.to_string());
+            }
         }
+        scanned.hand_over(&mut totals, take);
     }
-    let Scanned { mut stats, mut findings, problems, texts, complete, .. } = scanned;
-    stats.seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    totals.stats.seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    totals
+}
+
+fn sort(findings: &mut [Finding]) {
     findings.sort_by(|a, b| {
         (b.verdict, &a.repository, &a.path, &a.rule, &a.id).cmp(&(
             a.verdict,
@@ -131,8 +191,6 @@ fn scan_within(options: &Options) -> Report {
             &b.id,
         ))
     });
-    let document = Document { schema: SCHEMA.to_owned(), complete, stats, findings, problems };
-    Report { document, texts, paths_read }
 }
 
 struct Scanned<'o> {
@@ -142,6 +200,8 @@ struct Scanned<'o> {
     problems: Vec<Problem>,
     texts: BTreeMap<String, RepositoryText>,
     complete: bool,
+    name: Option<RepositoryName>,
+    is_loose: bool,
 }
 
 /// One version of one workflow: where it stands and what it shows.
@@ -156,7 +216,40 @@ struct Version {
     packages: Vec<Option<String>>,
 }
 
-impl Scanned<'_> {
+impl<'o> Scanned<'o> {
+    fn new(options: &'o Options) -> Self {
+        Self {
+            options,
+            stats: Stats::default(),
+            findings: Vec::new(),
+            problems: Vec::new(),
+            texts: BTreeMap::new(),
+            complete: true,
+            name: None,
+            is_loose: false,
+        }
+    }
+
+    /// Adds up what was read and hands it over, unless there is nothing.
+    fn hand_over(self, totals: &mut Totals, take: &mut (dyn FnMut(Part) + Send)) {
+        let Self { stats, mut findings, problems, texts, complete, name, .. } = self;
+        if name.is_none() && problems.is_empty() {
+            return;
+        }
+        totals.complete &= complete;
+        totals.stats.repositories += stats.repositories;
+        totals.stats.commits += stats.commits;
+        totals.stats.workflow_versions += stats.workflow_versions;
+        totals.stats.files_failed += stats.files_failed;
+        sort(&mut findings);
+        let barred = problems.iter().any(|problem| matches!(problem.kind.as_str(), "refused" | "unreadable"));
+        let read = name.is_some() && (!barred || stats.commits + stats.workflow_versions > 0);
+        totals.repositories_read += usize::from(read);
+        let repository =
+            name.or_else(|| problems.first().map(|problem| problem.repository.clone())).unwrap_or_default();
+        take(Part { repository, findings, problems, texts, read });
+    }
+
     fn problem(&mut self, repository: RepositoryName, path: Option<&str>, kind: &str, what: String) {
         self.complete = false;
         self.problems.push(Problem {
@@ -181,11 +274,13 @@ impl Scanned<'_> {
         }
     }
 
-    fn name(&self, path: &Path, identity: Option<String>) -> RepositoryName {
-        RepositoryName {
+    fn name(&mut self, path: &Path, identity: Option<String>) -> RepositoryName {
+        let name = RepositoryName {
             given: path.display().to_string(),
             identity: self.options.identity.clone().or(identity),
-        }
+        };
+        self.name = Some(name.clone());
+        name
     }
 
     fn file(&mut self, given: &Path, path: &Path) {
@@ -258,11 +353,13 @@ impl Scanned<'_> {
         }
         let handle = objects.handle();
         let identity = name.identity.as_deref();
+        let called = CalledPaths::new();
         let outcomes: Vec<Result<Vec<Version>, (String, objects::ObjectError)>> = holders
             .into_par_iter()
             .map_init(&handle, |objects, ((path, blob), commits)| {
                 let bytes = objects.blob(blob).map_err(|error| (path.clone(), error))?;
-                Ok(variants(objects, history, &path, blob, &bytes, commits, identity))
+                let reader = Reader { objects, history, called: &called, identity };
+                Ok(reader.variants(&path, blob, &bytes, commits))
             })
             .collect();
         let mut versions = Vec::new();
@@ -527,7 +624,7 @@ impl Joint<'_> {
         let introduced = exposed
             .introduced
             .and_then(|at| self.history.commits.get(at))
-            .map(|commit| exposure::moment(commit, true));
+            .map(|commit| exposure::moment(commit, exposure::Bound::From));
         let triggers: BTreeSet<&str> = held
             .iter()
             .flat_map(|version| &version.analysis.triggers)
@@ -648,7 +745,7 @@ impl Joint<'_> {
             signals.insert(Signal::HarvestedNames);
         }
         if let Some(commit) = exposed.introduced.and_then(|at| self.history.commits.get(at)) {
-            if (commit.text.time - commit.text.author_time).abs() > 24 * 3600 {
+            if exposure::dates_conflict(commit) {
                 signals.insert(Signal::DateConflict);
             }
             if self.touches_nothing_else(commit, &version.path) {
@@ -694,103 +791,98 @@ const VARIANTS_MAX: usize = 2_000;
 /// Most bytes of called files that are searched where combinations are too many.
 const CUT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Ids of called files by commit and path.
-type CalledFiles = BTreeMap<(usize, String), Option<ObjectId>>;
-
-/// A workflow's text once for each combination with what it calls, which may change while the text stays.
-fn variants(
-    objects: &Objects,
-    history: &History,
-    path: &str,
-    blob: ObjectId,
-    bytes: &[u8],
-    commits: Vec<usize>,
-    identity: Option<&str>,
-) -> Vec<Version> {
-    let mut files = CalledFiles::new();
-    let mut file_at = |at: usize, path: &str| {
-        let tree = history.commits.get(at)?.text.tree;
-        *files.entry((at, path.to_owned())).or_insert_with(|| objects.file(tree, path))
-    };
-    let mut done: Vec<Version> = Vec::new();
-    // Commits that may differ in what is called, by the newest, with the paths in which they are known to agree: what
-    // one version of a script calls, another may not.
-    let mut open: BTreeMap<Option<usize>, (Vec<usize>, BTreeSet<String>)> =
-        BTreeMap::from([(commits.last().copied(), (commits, BTreeSet::new()))]);
-    while done.len() < VARIANTS_MAX
-        && let Some((newest, (commits, mut agreed))) = open.pop_last()
-    {
-        let mut version = match newest.and_then(|at| history.commits.get(at)) {
-            Some(commit) => version(path, bytes, &AtCommit { objects, tree: commit.text.tree }, identity),
-            None => version(path, bytes, &NoFiles, identity),
-        };
-        version.blob = blob.to_string();
-        let fresh: Vec<&String> =
-            version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
-        let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
-        for at in commits {
-            groups.entry(fresh.iter().map(|path| file_at(at, path)).collect()).or_default().push(at);
-        }
-        agreed.extend(fresh.into_iter().cloned());
-        for group in groups.into_values() {
-            if group.last().copied() == newest {
-                version.commits = group;
-            } else {
-                open.insert(group.last().copied(), (group, agreed.clone()));
-            }
-        }
-        done.push(version);
-    }
-    if !open.is_empty() {
-        let rest: Vec<(usize, BTreeSet<String>)> = open
-            .into_values()
-            .flat_map(|(commits, called)| commits.into_iter().map(move |at| (at, called.clone())))
-            .collect();
-        let triggers = done.first().map(|version| version.analysis.triggers.clone()).unwrap_or_default();
-        let mut cut = cut_variants(objects, path, bytes, &rest, &mut file_at);
-        cut.blob = blob.to_string();
-        cut.analysis.triggers = triggers;
-        done.push(cut);
-    }
-    done
+/// What it takes to read the versions of one repository.
+struct Reader<'r> {
+    objects: &'r Objects,
+    history: &'r History,
+    called: &'r CalledPaths,
+    identity: Option<&'r str>,
 }
 
-/// Combinations that are too many to be analysed, as one version that is searched coarsely.
-fn cut_variants(
-    objects: &Objects,
-    path: &str,
-    bytes: &[u8],
-    rest: &[(usize, BTreeSet<String>)],
-    file_at: &mut dyn FnMut(usize, &str) -> Option<ObjectId>,
-) -> Version {
-    let mut called: BTreeSet<ObjectId> = BTreeSet::new();
-    for (at, paths) in rest {
-        called.extend(paths.iter().filter_map(|path| file_at(*at, path)));
+impl Reader<'_> {
+    fn file_at(&self, commit: usize, path: &str) -> Option<ObjectId> {
+        self.called.file(self.objects, self.history.commits.get(commit)?.text.tree, path)
     }
-    let mut text = bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes).to_vec();
-    for id in called {
-        if let Ok(content) = objects.blob(id)
-            && text.len() + content.len() <= CUT_BYTES_MAX
+
+    /// A workflow's text once for each combination with what it calls, which may change while the text stays.
+    fn variants(&self, path: &str, blob: ObjectId, bytes: &[u8], commits: Vec<usize>) -> Vec<Version> {
+        let Self { objects, history, called, identity } = *self;
+        let mut done: Vec<Version> = Vec::new();
+        // Commits that may differ in what is called, by the newest, with the paths in which they are known to agree: what
+        // one version of a script calls, another may not.
+        let mut open: BTreeMap<Option<usize>, (Vec<usize>, BTreeSet<String>)> =
+            BTreeMap::from([(commits.last().copied(), (commits, BTreeSet::new()))]);
+        while done.len() < VARIANTS_MAX
+            && let Some((newest, (commits, mut agreed))) = open.pop_last()
         {
-            text.push(b'\n');
-            text.extend(content);
+            let mut version = match newest.and_then(|at| history.commits.get(at)) {
+                Some(commit) => {
+                    version(path, bytes, &AtCommit { objects, called, tree: commit.text.tree }, identity)
+                }
+                None => version(path, bytes, &NoFiles, identity),
+            };
+            version.blob = blob.to_string();
+            let fresh: Vec<&String> =
+                version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
+            let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
+            for at in commits {
+                groups.entry(fresh.iter().map(|path| self.file_at(at, path)).collect()).or_default().push(at);
+            }
+            agreed.extend(fresh.into_iter().cloned());
+            for group in groups.into_values() {
+                if group.last().copied() == newest {
+                    version.commits = group;
+                } else {
+                    open.insert(group.last().copied(), (group, agreed.clone()));
+                }
+            }
+            done.push(version);
         }
+        if !open.is_empty() {
+            let rest: Vec<(usize, BTreeSet<String>)> = open
+                .into_values()
+                .flat_map(|(commits, called)| commits.into_iter().map(move |at| (at, called.clone())))
+                .collect();
+            let triggers = done.first().map(|version| version.analysis.triggers.clone()).unwrap_or_default();
+            let mut cut = self.cut_variants(path, bytes, &rest);
+            cut.blob = blob.to_string();
+            cut.analysis.triggers = triggers;
+            done.push(cut);
+        }
+        done
     }
-    let what = format!(
-        "more than {VARIANTS_MAX} combinations with the files that it calls; those of the {} oldest commits were only \
+
+    /// Combinations that are too many to be analysed, as one version that is searched coarsely.
+    fn cut_variants(&self, path: &str, bytes: &[u8], rest: &[(usize, BTreeSet<String>)]) -> Version {
+        let mut called: BTreeSet<ObjectId> = BTreeSet::new();
+        for (at, paths) in rest {
+            called.extend(paths.iter().filter_map(|path| self.file_at(*at, path)));
+        }
+        let mut text = bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes).to_vec();
+        for id in called {
+            if let Ok(content) = self.objects.blob(id)
+                && text.len() + content.len() <= CUT_BYTES_MAX
+            {
+                text.push(b'\n');
+                text.extend(content);
+            }
+        }
+        let what = format!(
+            "more than {VARIANTS_MAX} combinations with the files that it calls; those of the {} oldest commits were only \
          searched for secrets and network clients",
-        rest.len()
-    );
-    let mut commits: Vec<usize> = rest.iter().map(|(at, _)| *at).collect();
-    commits.sort_unstable();
-    Version {
-        path: path.to_owned(),
-        blob: String::new(),
-        commits,
-        text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
-            .into_owned(),
-        analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
-        packages: Vec::new(),
+            rest.len()
+        );
+        let mut commits: Vec<usize> = rest.iter().map(|(at, _)| *at).collect();
+        commits.sort_unstable();
+        Version {
+            path: path.to_owned(),
+            blob: String::new(),
+            commits,
+            text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
+                .into_owned(),
+            analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
+            packages: Vec::new(),
+        }
     }
 }
 
@@ -846,12 +938,13 @@ fn root_of(path: &Path) -> Option<PathBuf> {
 /// Files of a tree in the object database.
 struct AtCommit<'o> {
     objects: &'o Objects,
+    called: &'o CalledPaths,
     tree: ObjectId,
 }
 
 impl LocalFiles for AtCommit<'_> {
     fn read(&self, path: &str) -> Option<String> {
-        let id = self.objects.file(self.tree, path)?;
+        let id = self.called.file(self.objects, self.tree, path)?;
         let bytes = self.objects.blob(id).ok().filter(|bytes| bytes.len() <= CALLED_MAX)?;
         String::from_utf8(bytes).ok()
     }

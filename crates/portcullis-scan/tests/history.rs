@@ -131,8 +131,38 @@ fn what_a_force_push_left_in_unreachable_objects() {
     let report = scan(&options);
     let finding = theft(&report);
     assert_eq!(finding.standing, Standing::CouldRun);
-    assert_eq!(finding.exposures[0].introduced.as_ref().map(|moment| moment.basis), Some(Basis::Observed));
+    // When, the push doesn't say: the commit's own time stays a claim.
+    assert_eq!(finding.exposures[0].introduced.as_ref().map(|moment| moment.basis), Some(Basis::Claimed));
     assert!(finding.exposures[0].reachable);
+}
+
+/// What the forge saw bounds a span; a commit's own time may only make it wider. More than a day apart is a signal.
+#[test]
+fn a_claimed_time_widens_a_span_and_never_narrows_it() {
+    const TIME: i64 = 1_756_900_000;
+    let repository = with_publishing();
+    repository.set_clock(TIME);
+    repository.write(STEAL_PATH, STEAL);
+    let introduced = repository.commit("Add security workflow");
+    let own = repository.git(&["log", "-1", "--format=%ct"]).trim().parse::<i64>().unwrap();
+    for (pushed, time, basis, conflict) in [
+        (own - 60, own - 60, Basis::Observed, false),
+        (own + 60, own, Basis::Claimed, false),
+        (own + DAY, own, Basis::Claimed, false),
+        (own + DAY + 1, own, Basis::Claimed, true),
+        (own - DAY - 1, own - DAY - 1, Basis::Observed, true),
+    ] {
+        let report = scan(&Options {
+            paths: vec![repository.path().to_owned()],
+            push_times: [(introduced.clone(), pushed)].into(),
+            ..Options::default()
+        });
+        let finding = theft(&report);
+        let moment = finding.exposures[0].introduced.as_ref().unwrap();
+        let shown: jiff::Timestamp = moment.time.parse().unwrap();
+        assert_eq!((shown.as_second(), moment.basis), (time, basis));
+        assert_eq!(finding.signals.iter().any(|signal| signal == "date-conflict"), conflict, "{pushed}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How a report is printed. One file per form; each has one escaper, for all text of a repository is hostile.
 
 mod human;
-mod json;
+pub(crate) mod json;
 mod sarif;
 
 use std::io::{self, Write};
@@ -21,12 +21,11 @@ pub(crate) enum Format {
     Sarif,
 }
 
-/// Prints a report.
+/// Prints a report. [`Format::Jsonl`] is printed part by part instead, by [`json::part`] and [`json::totals`].
 pub(crate) fn write(out: &mut impl Write, format: Format, report: &Report, explain: bool) -> io::Result<()> {
     match format {
         Format::Human => human::write(out, report, explain),
-        Format::Json => json::document(out, report),
-        Format::Jsonl => json::lines(out, report),
+        Format::Json | Format::Jsonl => json::document(out, report),
         Format::Sarif => sarif::write(out, report),
     }
 }

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_scan::report::Verdict;
-use portcullis_scan::{Options, Report};
+use portcullis_scan::{Options, Part, Report, Totals};
 
 use crate::Outcome;
 use crate::output::{self, Format};
@@ -92,29 +94,89 @@ impl From<MinVerdict> for Verdict {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let options = options(arguments)?;
     let accepted = accepted(&arguments.accept)?;
-    let paths = options.paths.len();
-    let mut report = portcullis_scan::scan(&options);
-    keep(&mut report, arguments.min_verdict.into(), &accepted);
-    print(arguments, &report)?;
-    if report.paths_read == 0 {
-        let first = report.document.problems.first().map(|problem| problem.what.clone()).unwrap_or_default();
-        bail!("scanning {paths} path(s): none could be read ({first})");
+    let mut out = destination(arguments.output.as_deref())?;
+    let mut shown = Shown {
+        accepted: &accepted,
+        mildest: arguments.min_verdict.into(),
+        counts: false,
+        problems: 0,
+        first_problem: None,
+    };
+    let streams = arguments.format == Format::Jsonl;
+    let progress = progress();
+    let (mut failed, mut parts) = (None, Vec::new());
+    let totals = portcullis_scan::scan_each(&options, &mut |mut part| {
+        shown.keep(&mut part);
+        progress.inc(1);
+        if streams && failed.is_none() {
+            failed =
+                progress.suspend(|| output::json::part(&mut out, &part).and_then(|()| out.flush())).err();
+        }
+        // The desk takes whole documents; otherwise nothing of what was printed stays in memory.
+        if !streams || arguments.report.is_some() {
+            parts.push(part);
+        }
+    });
+    progress.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error).context("writing what was found");
     }
-    if options.paths.len() == 1 && report.document.stats.repositories == 0 {
-        bail!(
-            "scanning `{}`: no repository and no workflow file in it; give a work tree, a bare repository, or a file below `.github`",
-            options.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
-        );
+    let Shown { counts, problems, first_problem, .. } = shown;
+    let report = Report::new(parts, totals.clone());
+    if streams {
+        output::json::totals(&mut out, &totals)?;
+    } else {
+        output::write(&mut out, arguments.format, &report, arguments.explain)?;
     }
-    if arguments.strict && !report.document.problems.is_empty() {
-        bail!("{} problem(s), and --strict accepts none", report.document.problems.len());
+    out.flush()?;
+    nothing_read(&options, &totals, first_problem)?;
+    if arguments.strict && problems > 0 {
+        bail!("{problems} problem(s), and --strict accepts none");
     }
-    let counts = report.document.findings.iter().any(|finding| finding.accepted.is_none());
     if let (Some(server), true) = (&arguments.report, counts) {
         let document = serde_json::to_value(&report.document).context("putting the report together")?;
         crate::desk::report_scan(server, &document)?;
     }
     Ok(if counts { Outcome::Found } else { Outcome::Done })
+}
+
+/// Where the output goes; colours stay out of files.
+fn destination(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
+    Ok(match path {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("writing `{}`", path.display()))?;
+            Box::new(anstream::StripStream::new(file))
+        }
+        None => Box::new(anstream::stdout()),
+    })
+}
+
+/// How many repositories are done; on standard error, and only where that is a terminal.
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {pos} repositories scanned, {elapsed}");
+    let bar =
+        ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Nothing read is no clean result.
+fn nothing_read(options: &Options, totals: &Totals, first_problem: Option<String>) -> anyhow::Result<()> {
+    let paths = options.paths.len();
+    let first = first_problem.unwrap_or_default();
+    if totals.paths_read == 0 {
+        bail!("scanning {paths} path(s): none could be read ({first})");
+    }
+    if paths == 1 && totals.stats.repositories == 0 {
+        bail!(
+            "scanning `{}`: no repository and no workflow file in it; give a work tree, a bare repository, or a file below `.github`",
+            options.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
+        );
+    }
+    if totals.stats.repositories > 0 && totals.repositories_read == 0 {
+        bail!("scanning {} repositories: none could be read ({first})", totals.stats.repositories);
+    }
+    Ok(())
 }
 
 fn options(arguments: &Arguments) -> anyhow::Result<Options> {
@@ -219,32 +281,31 @@ fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
-/// Drops what is milder than asked for and marks what is accepted.
-fn keep(report: &mut Report, mildest: Verdict, accepted: &[(String, String)]) {
-    report.document.findings.retain(|finding| finding.verdict >= mildest);
-    for finding in &mut report.document.findings {
-        finding.accepted =
-            accepted.iter().find(|(id, _)| *id == finding.id).map(|(_, reason)| reason.clone());
-    }
+/// What is kept of the parts of a scan.
+struct Shown<'a> {
+    accepted: &'a [(String, String)],
+    mildest: Verdict,
+    /// Whether anything was found that nobody accepts.
+    counts: bool,
+    problems: usize,
+    first_problem: Option<String>,
 }
 
-fn print(arguments: &Arguments, report: &Report) -> anyhow::Result<()> {
-    match &arguments.output {
-        Some(path) => {
-            let mut file = File::create(path).with_context(|| format!("writing `{}`", path.display()))?;
-            let mut plain = anstream::StripStream::new(&mut file);
-            output::write(&mut plain, arguments.format, report, arguments.explain)?;
-            file.flush()?;
+impl Shown<'_> {
+    /// Drops what is milder than asked for and marks what is accepted.
+    fn keep(&mut self, part: &mut Part) {
+        part.findings.retain(|finding| finding.verdict >= self.mildest);
+        for finding in &mut part.findings {
+            finding.accepted =
+                self.accepted.iter().find(|(id, _)| *id == finding.id).map(|(_, reason)| reason.clone());
+            self.counts |= finding.accepted.is_none();
         }
-        None => {
-            let mut out = anstream::stdout().lock();
-            output::write(&mut out, arguments.format, report, arguments.explain)?;
-            out.flush()?;
+        self.problems += part.problems.len();
+        if self.first_problem.is_none() {
+            self.first_problem = part.problems.first().map(|problem| problem.what.clone());
         }
     }
-    Ok(())
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,8 +138,44 @@ fn ascii(text: &str) -> Cow<'_, str> {
     text.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { 'x' }).collect::<String>().into()
 }
 
+/// Most bytes of scripts whose trees one thread keeps. A tree takes some ten times its text.
+const KEPT_BYTES_MAX: usize = 512 * 1024;
+/// Longest script whose tree is kept.
+const KEPT_SCRIPT_MAX: usize = 64 * 1024;
+
+/// Trees of the scripts parsed last. The versions of a workflow share most of their scripts, and parsing is the dearest
+/// step of an analysis.
+#[derive(Default)]
+struct Kept {
+    trees: HashMap<(tree_sitter::Language, String), Option<Tree>>,
+    bytes: usize,
+}
+
+thread_local! {
+    static KEPT: std::cell::RefCell<Kept> = std::cell::RefCell::default();
+}
+
 /// Parses with a bound on the parser's work, counted and not timed, so that the same text gives the same answer.
 pub fn parse_tree(text: &str, language: &tree_sitter::Language) -> Option<Tree> {
+    if text.len() > KEPT_SCRIPT_MAX {
+        return parse_anew(text, language);
+    }
+    let key = (language.clone(), text.to_owned());
+    if let Some(tree) = KEPT.with_borrow(|kept| kept.trees.get(&key).cloned()) {
+        return tree;
+    }
+    let tree = parse_anew(text, language);
+    KEPT.with_borrow_mut(|kept| {
+        if kept.bytes + text.len() > KEPT_BYTES_MAX {
+            *kept = Kept::default();
+        }
+        kept.bytes += text.len() + 64;
+        kept.trees.insert(key, tree.clone());
+    });
+    tree
+}
+
+fn parse_anew(text: &str, language: &tree_sitter::Language) -> Option<Tree> {
     let mut parser = Parser::new();
     parser.set_language(language).ok()?;
     let mut reports = 0;

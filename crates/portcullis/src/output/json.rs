@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use portcullis_scan::Report;
 use portcullis_scan::text::is_deceptive;
+use portcullis_scan::{Part, Report, Totals};
 use serde::Serialize;
 
 /// The whole document.
@@ -11,26 +11,22 @@ pub(super) fn document(out: &mut impl Write, report: &Report) -> io::Result<()> 
     writeln!(out, "{}", escaped(&serde_json::to_string_pretty(&report.document)?))
 }
 
-/// `finding`, `problem` and `repository` objects, and `stats` last.
-pub(super) fn lines(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let document = &report.document;
-    let mut repositories: Vec<_> = document
-        .findings
-        .iter()
-        .map(|finding| &finding.repository)
-        .chain(document.problems.iter().map(|problem| &problem.repository))
-        .collect();
-    repositories.sort();
-    repositories.dedup();
-    for repository in repositories {
-        line(out, "repository", repository)?;
+/// What one repository shows: itself, then its findings and problems.
+pub(crate) fn part(out: &mut impl Write, part: &Part) -> io::Result<()> {
+    if part.read {
+        line(out, "repository", &part.repository)?;
     }
-    for finding in &document.findings {
+    for finding in &part.findings {
         line(out, "finding", finding)?;
     }
-    for problem in &document.problems {
+    for problem in &part.problems {
         line(out, "problem", problem)?;
     }
+    Ok(())
+}
+
+/// The counts, which stand last and say that nothing follows.
+pub(crate) fn totals(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
     #[derive(Serialize)]
     struct Last<'d> {
         schema: &'d str,
@@ -38,11 +34,9 @@ pub(super) fn lines(out: &mut impl Write, report: &Report) -> io::Result<()> {
         #[serde(flatten)]
         stats: &'d portcullis_scan::report::Stats,
     }
-    line(
-        out,
-        "stats",
-        &Last { schema: &document.schema, complete: document.complete, stats: &document.stats },
-    )
+    let last =
+        Last { schema: portcullis_scan::report::SCHEMA, complete: totals.complete, stats: &totals.stats };
+    line(out, "stats", &last)
 }
 
 fn line(out: &mut impl Write, kind: &str, object: &impl Serialize) -> io::Result<()> {
