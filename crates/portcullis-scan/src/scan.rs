@@ -479,8 +479,10 @@ impl<'o> Scanned<'o> {
             }
             match source::read_file(&path, BLOB_MAX) {
                 Ok(bytes) => {
-                    let blob = blob_id(&bytes);
-                    if !known.contains(&(shown.clone(), blob)) {
+                    // The known ids tell the repository's hash by their length.
+                    let is_long = known.first().is_some_and(|(_, id)| id.len() > 40);
+                    let hash = if is_long { gix::hash::Kind::Sha256 } else { gix::hash::Kind::Sha1 };
+                    if !known.contains(&(shown.clone(), blob_id(hash, &bytes))) {
                         versions.push(version(
                             &shown,
                             &bytes,
@@ -895,7 +897,7 @@ fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&s
         .collect();
     Version {
         path: path.to_owned(),
-        blob: blob_id(bytes),
+        blob: blob_id(gix::hash::Kind::Sha1, bytes),
         commits: Vec::new(),
         text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
             .into_owned(),
@@ -904,10 +906,9 @@ fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&s
     }
 }
 
-fn blob_id(bytes: &[u8]) -> String {
-    gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::object::Kind::Blob, bytes)
-        .map(|id| id.to_string())
-        .unwrap_or_default()
+/// The id that a file has, or would have, in a repository with this hash.
+fn blob_id(hash: gix::hash::Kind, bytes: &[u8]) -> String {
+    gix::objs::compute_hash(hash, gix::object::Kind::Blob, bytes).map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// A path below another, with `/`; of a file given by itself, from its `.github` on.

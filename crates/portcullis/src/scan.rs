@@ -206,20 +206,25 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     }
     if let Some(file) = &arguments.commits {
         options.heads = lines(file)?;
-        if let Some(wrong) =
-            options.heads.iter().find(|id| id.len() != 40 || !id.chars().all(|c| c.is_ascii_hexdigit()))
-        {
-            bail!("reading `{}`: `{wrong}` is no commit id of 40 hexadecimal digits", file.display());
+        if let Some(wrong) = options.heads.iter().find(|id| !is_commit_id(id)) {
+            bail!(
+                "reading `{}`: `{wrong}` is no commit id of 40 (SHA-1) or 64 (SHA-256) hexadecimal digits",
+                file.display()
+            );
         }
     }
     match arguments.since.as_deref() {
         None => {}
-        Some(text) if text.len() >= 7 && text.len() <= 40 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
+        Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
             options.since_commit = Some(text.to_ascii_lowercase());
         }
         Some(text) => options.since = Some(seconds(text)?),
     }
     Ok(options)
+}
+
+fn is_commit_id(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 fn seconds(text: &str) -> anyhow::Result<i64> {

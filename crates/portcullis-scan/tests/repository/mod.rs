@@ -21,6 +21,11 @@ impl Repository {
         Self::made(&["init", "-q", "-b", "main", "--bare"])
     }
 
+    /// With SHA-256 for its object ids.
+    pub(crate) fn sha256() -> Self {
+        Self::made(&["init", "-q", "-b", "main", "--object-format=sha256"])
+    }
+
     pub(crate) fn at(path: &Path) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let repository = Self { path: path.to_owned(), clock: Cell::new(1_756_800_000), _folder: None };
