@@ -12,6 +12,7 @@ pub mod flow;
 pub mod history;
 pub mod objects;
 pub mod publishing;
+pub mod removal;
 pub mod report;
 pub mod scan;
 pub mod services;

@@ -88,7 +88,7 @@ pub struct Reference {
 
 /// An opened object database. Cheap to clone into another thread through [`Objects::handle`].
 pub struct Objects {
-    repository: gix::Repository,
+    pub(crate) repository: gix::Repository,
     git: PathBuf,
 }
 
@@ -280,6 +280,12 @@ impl Objects {
             }
             Ok(entries)
         })
+    }
+
+    /// A tree as it is stored.
+    pub(crate) fn tree_bytes(&self, id: ObjectId) -> Result<Vec<u8>, ObjectError> {
+        let (kind, data) = self.read(id, TREE_MAX)?;
+        if kind == gix::object::Kind::Tree { Ok(data) } else { Err(ObjectError::Broken(id)) }
     }
 
     /// The contents of a file.
