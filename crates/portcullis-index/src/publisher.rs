@@ -15,6 +15,7 @@ use crate::history::{Actor, Event, Origin, record};
 use crate::ids::{AccountId, PendingPublisherId, ProjectId, PublisherId};
 use crate::project::{self, ProjectError, ProjectName};
 use crate::store::accounts::{self, Account};
+use crate::store::cases;
 use crate::store::pending_publishers::{self, PendingPublisher, PendingState};
 use crate::store::projects::{self, Project, ProjectState};
 use crate::store::publishers::{self, Publisher, PublisherState};
@@ -85,6 +86,9 @@ pub enum PublisherError {
     /// The project is quarantined: its owners change nothing until that is decided.
     #[error("the project {0} is quarantined; its trusted publishers can't be changed meanwhile")]
     Quarantined(String),
+    /// An incident of the repository is open: whoever holds the repository may be the thief.
+    #[error("{0} has an open case; its jobs get no new trust until that is closed")]
+    OpenCase(String),
     /// The project of a pending publisher exists.
     #[error("This project already exists.")]
     ProjectExists,
@@ -273,6 +277,7 @@ async fn register(
     // Asking the provider took its time: whoever began as an owner may be none any more.
     if let Some(owner) = by {
         owner.confirm(&mut tx, now).await?;
+        without_open_case(&mut tx, configured).await?;
     }
     // The publisher before the project, as uploads and mints lock them.
     let id = ensure(&mut tx, configured, now).await?;
@@ -300,6 +305,16 @@ async fn register(
     tx.commit().await?;
     app.committed();
     Ok(id)
+}
+
+/// Only the operator registers a repository's jobs while an incident of that repository is not closed.
+async fn without_open_case(tx: &mut Tx, configured: &Configured) -> Result<(), PublisherError> {
+    match &configured.repository {
+        Some(repository) if cases::unclosed_of_repository(tx, repository).await?.is_some() => {
+            Err(PublisherError::OpenCase(repository.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The publisher of this identity: the one that is there, or a new one. A removed one comes back with the new
@@ -450,6 +465,7 @@ async fn register_pending(
     accounts::by_id_for_update(&mut tx, account.id).await?.ok_or(PublisherError::Unknown)?;
     if let Some(holder) = by {
         holder.confirm(&mut tx, now).await?;
+        without_open_case(&mut tx, configured).await?;
     }
     pending_publishers::expire(&mut tx, since, now).await?;
     if pending_publishers::waiting_of_account(&mut tx, account.id, since).await?.len() >= PENDING_MAX {

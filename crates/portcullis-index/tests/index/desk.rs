@@ -483,6 +483,44 @@ async fn only_the_desk_may_ask_and_nobody_releases_his_own() {
 }
 
 #[tokio::test]
+async fn a_repository_with_an_open_case_gets_no_new_publisher() {
+    for scene in scenes().await {
+        let incident = incident(&scene).await;
+        let (_, secret) = scene.responder("rosa").await;
+        let end = scene.app().now().plus_seconds(600);
+        let scopes = [portcullis_index::authority::Scope::Manage];
+        let actor = portcullis_index::history::Actor::Operator;
+        let own = portcullis_index::authority::issue_management_token(
+            scene.app(),
+            &incident.mara,
+            &scopes,
+            "",
+            end,
+            actor,
+        );
+        let own = secrecy::ExposeSecret::expose_secret(&own.await.unwrap()).to_owned();
+        scene.project("driftwood", &incident.mara).await;
+        let form = |project: &str, workflow: &str, pending: bool| {
+            json!({"project": project, "provider": "github", "owner": "example-org", "owner_id": 501,
+                "repository": "lanternfish", "workflow": workflow, "pending": pending})
+        };
+        let before = scene.post("/api/v1/publishers", &own, form("driftwood", "a.yml", false)).await;
+        assert_eq!(before.status, 201, "{}", before.text());
+        let case = opened(&scene, &secret).await;
+        for (project, pending) in [("driftwood", false), ("not-there-yet", true)] {
+            let refused = scene.post("/api/v1/publishers", &own, form(project, "b.yml", pending)).await;
+            assert_eq!(refused.status, 409, "{}", refused.text());
+            assert!(refused.text().contains("open case"), "{}", refused.text());
+        }
+        let closed = format!("/api/v1/cases/{case}/close");
+        let answer = scene.post(&closed, &secret, json!({"reason": "a false alarm"})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let after = scene.post("/api/v1/publishers", &own, form("driftwood", "b.yml", false)).await;
+        assert_eq!(after.status, 201, "{}", after.text());
+    }
+}
+
+#[tokio::test]
 async fn a_case_with_something_standing_is_closed_only_with_a_reason() {
     for scene in scenes().await {
         let incident = incident(&scene).await;

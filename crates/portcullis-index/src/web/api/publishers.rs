@@ -197,6 +197,7 @@ fn problem(error: PublisherError) -> Problem {
         | PublisherError::TooManyPending
         | PublisherError::TooMany
         | PublisherError::Quarantined(_)
+        | PublisherError::OpenCase(_)
         | PublisherError::ProjectExists) => Problem::conflict(refused.to_string()),
         refused @ (PublisherError::UnknownProvider(..) | PublisherError::Project(_)) => {
             Problem::unprocessable(refused.to_string())
