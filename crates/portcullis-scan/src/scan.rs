@@ -417,7 +417,7 @@ impl<'o> Scanned<'o> {
             ));
         }
         if let Some(since) = options.since {
-            keep(history.commits.iter().map(|commit| commit.text.time >= since).collect());
+            keep(stood_since(history, since));
         }
         if let Some(id) = &options.since_commit {
             let roots = history
@@ -523,6 +523,34 @@ impl<'o> Scanned<'o> {
         }
         self.findings.extend(findings);
     }
+}
+
+/// Which commits stood at or after a time: those made or pushed since, all that build on one of them whatever time they
+/// claim, those that one of these replaced, and those that nothing replaced. A claimed time hides nothing this way.
+fn stood_since(history: &History, since: i64) -> Vec<bool> {
+    let mut fresh: Vec<bool> = Vec::with_capacity(history.commits.len());
+    let mut has_child = vec![false; history.commits.len()];
+    for commit in &history.commits {
+        let is_fresh = commit.text.time >= since
+            || commit.first_pushed.is_some_and(|pushed| pushed >= since)
+            || commit.parents.iter().any(|parent| fresh.get(*parent).copied().unwrap_or(false));
+        fresh.push(is_fresh);
+        for parent in &commit.parents {
+            if let Some(mark) = has_child.get_mut(*parent) {
+                *mark = true;
+            }
+        }
+    }
+    let mut stood: Vec<bool> =
+        fresh.iter().zip(&has_child).map(|(fresh, has_child)| *fresh || !has_child).collect();
+    let heads = history.heads.iter().map(|head| head.commit);
+    let replaced = history.commits.iter().zip(&fresh).filter(|(_, fresh)| **fresh);
+    for at in heads.chain(replaced.flat_map(|(commit, _)| commit.parents.iter().copied())) {
+        if let Some(mark) = stood.get_mut(at) {
+            *mark = true;
+        }
+    }
+    stood
 }
 
 /// What makes sightings of several versions one finding: path, rule, and which secret at which destination.

@@ -357,3 +357,35 @@ fn claimed_times_excuse_nothing() {
         assert_eq!(verdict_of(&report, ".github/workflows/a.yml"), Some(verdict), "{apart}");
     }
 }
+
+/// What stood at a time or later, whatever its commit claims; what was taken out before is left out.
+#[test]
+fn since_a_time() {
+    const SINCE: i64 = 1_770_000_000;
+    let thefts = |repository: &Repository| {
+        let options =
+            Options { paths: vec![repository.path().to_owned()], since: Some(SINCE), ..Options::default() };
+        scan(&options)
+            .document
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == Verdict::Malicious)
+            .count()
+    };
+    let repository = with_publishing();
+    repository.write(STEAL_PATH, STEAL);
+    repository.commit("Add security workflow");
+    assert_eq!(thefts(&repository), 1, "it still stands");
+    repository.remove(STEAL_PATH);
+    repository.commit("Take it out");
+    assert_eq!(thefts(&repository), 0, "it was taken out before");
+    repository.set_clock(SINCE);
+    repository.write("file", "x");
+    repository.commit("Work");
+    repository.set_clock(1_600_000_000);
+    repository.write(STEAL_PATH, STEAL);
+    repository.commit("It claims to be old");
+    repository.remove(STEAL_PATH);
+    repository.commit("And so does this");
+    assert_eq!(thefts(&repository), 1, "it builds on what is newer");
+}

@@ -128,6 +128,39 @@ fn scripts_read_the_document() {
     assert_eq!(kinds.last().map(String::as_str), Some("stats"));
 }
 
+/// Each repository has its line, before what was found in it and also where nothing was; what can't be read is a problem
+/// beside the others, and with `--strict` an error.
+#[test]
+fn many_repositories_come_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let clean = folder.path().join("clean");
+    std::fs::create_dir(&clean).unwrap();
+    git(&clean, &["init", "-q", "-b", "main"]);
+    git(&clean, &["commit", "-q", "--allow-empty", "-m", "x"]);
+    let victim = victim();
+    let list = folder.path().join("list.txt");
+    let listed = format!("# ours\n{}\n\n{}\nno-such-folder\n", clean.display(), victim.path().display());
+    std::fs::write(&list, listed).unwrap();
+    let arguments = ["scan", "--format", "jsonl", "--repositories", "list.txt"];
+    let output = portcullis(&arguments, folder.path());
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(&kinds[..2], ["repository", "repository"]);
+    assert!(kinds[2..kinds.len() - 2].iter().all(|kind| *kind == "finding"), "{kinds:?}");
+    assert_eq!(&kinds[kinds.len() - 2..], ["problem", "stats"]);
+    assert_eq!(lines[0]["given"], clean.display().to_string());
+    assert_eq!(lines.last().unwrap()["repositories"], 2);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let strict =
+        portcullis(&["scan", "--format", "jsonl", "--repositories", "list.txt", "--strict"], folder.path());
+    assert_eq!(strict.status.code(), Some(2));
+}
+
 #[test]
 fn code_scanning_reads_sarif() {
     let victim = victim();
