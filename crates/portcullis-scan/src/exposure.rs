@@ -2,7 +2,8 @@
 
 pub mod filter;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use self::filter::Filter;
 pub use self::filter::Pattern;
@@ -24,46 +25,151 @@ pub struct Exposed {
     pub standing: Option<Standing>,
 }
 
-#[derive(Clone, Copy)]
-struct State {
+/// Most spans of one group on one reference; what comes and goes more often has its oldest spans joined.
+const SPANS_MAX: usize = 16;
+
+/// The history without the commits at which nothing changes: what stands where is followed over these alone, so that it
+/// costs as much as there are changes, not as there are commits.
+#[derive(Debug, Default)]
+pub struct Outline {
+    nodes: Vec<Node>,
+    /// Node of each commit.
+    of: Vec<usize>,
+    /// Nodes at which each version stands.
+    held: Vec<Vec<usize>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    /// The first commit of it.
+    commit: usize,
+    parents: Vec<usize>,
+    /// What stands there, as one number.
+    mark: u64,
+}
+
+impl Outline {
+    /// Reads a history with the commits at which each version stands.
+    pub fn new<'v>(history: &History, versions: impl Iterator<Item = &'v [usize]> + Clone) -> Self {
+        // The seed differs with each scan, so that nobody can make two sets of versions look the same.
+        let seed = std::collections::hash_map::RandomState::new();
+        let mut marks = vec![0_u64; history.commits.len()];
+        for (version, commits) in versions.clone().enumerate() {
+            let number = std::hash::BuildHasher::hash_one(&seed, version);
+            for at in commits {
+                if let Some(mark) = marks.get_mut(*at) {
+                    *mark = mark.wrapping_add(number);
+                }
+            }
+        }
+        let mut outline = Self { of: Vec::with_capacity(history.commits.len()), ..Self::default() };
+        for (at, (commit, mark)) in history.commits.iter().zip(marks).enumerate() {
+            let mut parents: Vec<usize> =
+                commit.parents.iter().filter_map(|parent| outline.of.get(*parent).copied()).collect();
+            parents.sort_unstable();
+            parents.dedup();
+            let same = match parents.as_slice() {
+                [only] => outline.nodes.get(*only).is_some_and(|node| node.mark == mark).then_some(*only),
+                _ => None,
+            };
+            outline.of.push(same.unwrap_or(outline.nodes.len()));
+            if same.is_none() {
+                outline.nodes.push(Node { commit: at, parents, mark });
+            }
+        }
+        for commits in versions {
+            let mut nodes: Vec<usize> =
+                commits.iter().filter_map(|at| outline.of.get(*at).copied()).collect();
+            nodes.sort_unstable();
+            nodes.dedup();
+            outline.held.push(nodes);
+        }
+        outline
+    }
+}
+
+/// From a node until a node, or still.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Span {
     introduced: usize,
     removed: Option<usize>,
 }
 
-/// Follows a property of commits (`holds`: the path has one of the versions) over the history.
+/// Spans of the parents as one list: what stands for one of them stands; what was brought twice counts from the first.
+fn joined<'s>(parents: impl Iterator<Item = &'s Rc<[Span]>>) -> Vec<Span> {
+    let mut open: Option<usize> = None;
+    let mut closed: BTreeMap<usize, usize> = BTreeMap::new();
+    for span in parents.flat_map(|spans| spans.iter()) {
+        match span.removed {
+            None => open = Some(open.map_or(span.introduced, |known| known.min(span.introduced))),
+            Some(removed) => {
+                let until = closed.entry(span.introduced).or_insert(removed);
+                *until = (*until).max(removed);
+            }
+        }
+    }
+    if let Some(introduced) = open {
+        closed.remove(&introduced);
+    }
+    let mut spans: Vec<Span> = closed
+        .into_iter()
+        .map(|(introduced, removed)| Span { introduced, removed: Some(removed) })
+        .chain(open.map(|introduced| Span { introduced, removed: None }))
+        .collect();
+    while spans.len() > SPANS_MAX {
+        let first = spans.remove(0);
+        if let Some(second) = spans.first_mut() {
+            second.introduced = first.introduced;
+        }
+    }
+    spans
+}
+
+/// Follows a group of versions over the history: when it came to each reference, and when it went.
 pub fn follow(
     history: &History,
-    holds: &[bool],
+    outline: &Outline,
+    versions: &[usize],
     triggers: &[Trigger],
     is_action: bool,
     path: &str,
 ) -> Exposed {
-    let mut states: Vec<Option<State>> = Vec::with_capacity(history.commits.len());
+    let mut holds = vec![false; outline.nodes.len()];
+    for at in versions.iter().filter_map(|version| outline.held.get(*version)).flatten() {
+        if let Some(mark) = holds.get_mut(*at) {
+            *mark = true;
+        }
+    }
+    let held = |at: &usize| holds.get(*at).copied().unwrap_or(false);
+    let nothing: Rc<[Span]> = Rc::from([]);
+    let mut states: Vec<Rc<[Span]>> = Vec::with_capacity(outline.nodes.len());
     let mut introductions = Vec::new();
-    for (at, commit) in history.commits.iter().enumerate() {
-        let here = holds.get(at).copied().unwrap_or(false);
-        let parents: Vec<State> =
-            commit.parents.iter().filter_map(|parent| states.get(*parent).copied().flatten()).collect();
-        let inherited = parents.iter().map(|state| state.introduced).min();
-        let parent_holds = commit.parents.iter().any(|parent| holds.get(*parent).copied().unwrap_or(false));
+    for (at, node) in outline.nodes.iter().enumerate() {
+        let parent_holds = node.parents.iter().any(held);
+        let here = held(&at);
         if here && !parent_holds {
             introductions.push(at);
         }
-        let state = match (here, inherited) {
-            (true, inherited) => Some(State { introduced: inherited.unwrap_or(at), removed: None }),
-            (false, None) => None,
-            (false, Some(introduced)) => {
-                let removed = if parent_holds {
-                    Some(at)
-                } else {
-                    parents.iter().filter_map(|state| state.removed).max()
-                };
-                Some(State { introduced, removed })
-            }
+        let before = match node.parents.as_slice() {
+            [only] => states.get(*only).map_or_else(|| Rc::clone(&nothing), Rc::clone),
+            several => Rc::from(joined(several.iter().filter_map(|parent| states.get(*parent)))),
         };
-        states.push(state);
+        states.push(if here == parent_holds {
+            before
+        } else {
+            let mut spans = before.to_vec();
+            if here {
+                spans.push(Span { introduced: at, removed: None });
+            } else {
+                for span in spans.iter_mut().filter(|span| span.removed.is_none()) {
+                    span.removed = Some(at);
+                }
+            }
+            if spans.len() > SPANS_MAX { Rc::from(joined([Rc::from(spans)].iter())) } else { Rc::from(spans) }
+        });
     }
-    let own = |at: &usize| history.commits.get(*at).is_some_and(|commit| commit.own);
+    let commit_of = |at: &usize| history.commits.get(outline.nodes.get(*at)?.commit);
+    let own = |at: &usize| commit_of(at).is_some_and(|commit| commit.own);
     let introduced =
         introductions.iter().copied().find(|at| own(at)).or_else(|| introductions.first().copied());
     let default_has_path = default_head(history).is_none_or(|head| {
@@ -71,34 +177,40 @@ pub fn follow(
     });
     let distinct: BTreeSet<&Trigger> = triggers.iter().collect();
     let starters: Vec<Starter> = distinct.into_iter().map(Starter::new).collect();
-    let mut exposed = Exposed { introduced, ..Exposed::default() };
+    let mut exposed = Exposed {
+        introduced: introduced.and_then(|at| outline.nodes.get(at)).map(|node| node.commit),
+        ..Exposed::default()
+    };
     let mut reached = BTreeSet::new();
     for head in &history.heads {
-        let Some(state) = states.get(head.commit).copied().flatten() else { continue };
-        reached.insert(state.introduced);
+        let Some(spans) = outline.of.get(head.commit).and_then(|at| states.get(*at)) else { continue };
+        if spans.is_empty() {
+            continue;
+        }
         let can_run = head.own
             && (is_action
                 || starters.iter().any(|starter| {
                     starter.fires(&head.name, history.default_branch.as_deref(), default_has_path)
                 }));
         exposed.reachable |= can_run;
-        exposed.refs.push(RefSpan {
-            name: RepositoryText::new(head.name.clone()),
-            introduced: history
-                .commits
-                .get(state.introduced)
-                .map(|commit| commit.id.to_string())
-                .unwrap_or_default(),
-            removed: state
-                .removed
-                .and_then(|at| history.commits.get(at))
-                .map(|commit| moment(commit, Bound::Until)),
-        });
+        for span in spans.iter() {
+            reached.insert(span.introduced);
+            exposed.refs.push(RefSpan {
+                name: RepositoryText::new(head.name.clone()),
+                introduced: commit_of(&span.introduced)
+                    .map(|commit| commit.id.to_string())
+                    .unwrap_or_default(),
+                removed: span
+                    .removed
+                    .and_then(|at| commit_of(&at))
+                    .map(|commit| moment(commit, Bound::Until)),
+            });
+        }
     }
     // Own commits that no reference leads to any more: a known push, or a reflog of an own branch.
     let hidden = introductions.iter().any(|at| own(at) && !reached.contains(at));
     exposed.reachable |= hidden && (is_action || !triggers.is_empty());
-    let any_own = holds.iter().enumerate().any(|(at, here)| *here && own(&at));
+    let any_own = (0..outline.nodes.len()).any(|at| held(&at) && own(&at));
     exposed.standing =
         Some(if any_own && exposed.reachable { Standing::CouldRun } else { Standing::Foreign });
     exposed

@@ -62,6 +62,8 @@ pub struct CommitText {
     pub author: String,
     /// First line of the message.
     pub message: String,
+    /// Whether it carries a signature, good or not.
+    pub signed: bool,
 }
 
 /// An entry of a tree.
@@ -481,6 +483,7 @@ fn commit_text(id: ObjectId, data: &[u8]) -> Result<CommitText, ObjectError> {
         author_time,
         author,
         message,
+        signed: commit.extra_headers.iter().any(|(name, _)| name.starts_with(b"gpgsig")),
     })
 }
 

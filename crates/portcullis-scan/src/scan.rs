@@ -1,7 +1,8 @@
 //! From paths to a report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use gix::ObjectId;
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::analysis::{Analysis, Seen, analyse};
 use crate::called::CalledPaths;
-use crate::exposure::{self, Exposed};
+use crate::exposure::{self, Exposed, Outline};
 use crate::flow::{LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
@@ -337,18 +338,16 @@ impl<'o> Scanned<'o> {
             let known = versions.iter().map(|version| (version.path.clone(), version.blob.clone())).collect();
             versions.extend(self.work_tree(work_tree, &name, &known));
         }
-        self.join(&name, Some(&history), versions);
+        self.join(&name, Some((&objects, &history)), versions);
     }
 
     /// Each distinct version in the history, analysed once.
     fn versions(&mut self, objects: &Objects, history: &History, name: &RepositoryName) -> Vec<Version> {
         let chosen = self.chosen(history);
-        let mut holders: BTreeMap<(String, ObjectId), Vec<usize>> = BTreeMap::new();
-        for (at, commit) in history.commits.iter().enumerate() {
-            if chosen.get(at).copied().unwrap_or(true) {
-                for (path, blob) in commit.files.iter() {
-                    holders.entry((path.clone(), *blob)).or_default().push(at);
-                }
+        let mut holders = holders(history, &chosen);
+        if !self.options.history {
+            for (_, commits) in &mut holders {
+                commits.retain(|at| chosen.get(*at).copied().unwrap_or(true));
             }
         }
         let handle = objects.handle();
@@ -498,7 +497,8 @@ impl<'o> Scanned<'o> {
     }
 
     /// Joins the versions of one repository into findings.
-    fn join(&mut self, name: &RepositoryName, history: Option<&History>, versions: Vec<Version>) {
+    fn join(&mut self, name: &RepositoryName, source: Option<(&Objects, &History)>, versions: Vec<Version>) {
+        let (objects, history) = source.unzip();
         self.stats.workflow_versions += versions.len();
         for version in &versions {
             if let Some(failure) = &version.analysis.problem {
@@ -507,9 +507,12 @@ impl<'o> Scanned<'o> {
             }
         }
         let empty = History::default();
+        let history = history.unwrap_or(&empty);
         let joint = Joint {
             name,
-            history: history.unwrap_or(&empty),
+            history,
+            outline: Outline::new(history, versions.iter().map(|version| version.commits.as_slice())),
+            objects,
             versions: &versions,
             indicators: &self.options.indicators,
         };
@@ -553,6 +556,45 @@ fn stood_since(history: &History, since: i64) -> Vec<bool> {
     stood
 }
 
+/// Versions that stand at a chosen commit, each with all the commits that hold it: what a choice leaves out still tells
+/// since when a version stands.
+fn holders(history: &History, chosen: &[bool]) -> Vec<((String, ObjectId), Vec<usize>)> {
+    #[derive(Default)]
+    struct Held {
+        commits: Vec<usize>,
+        chosen: bool,
+    }
+    let mut places: BTreeMap<(&str, ObjectId), usize> = BTreeMap::new();
+    let mut held: Vec<Held> = Vec::new();
+    // Commits that share all their files share them in memory, too.
+    let mut shared: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (at, commit) in history.commits.iter().enumerate() {
+        let versions = shared.entry(Arc::as_ptr(&commit.files).addr()).or_default();
+        if versions.is_empty() {
+            for (path, blob) in commit.files.iter() {
+                versions.push(*places.entry((path.as_str(), *blob)).or_insert_with(|| {
+                    held.push(Held::default());
+                    held.len() - 1
+                }));
+            }
+        }
+        let is_chosen = chosen.get(at).copied().unwrap_or(true);
+        for version in versions.iter() {
+            if let Some(held) = held.get_mut(*version) {
+                held.commits.push(at);
+                held.chosen |= is_chosen;
+            }
+        }
+    }
+    places
+        .into_iter()
+        .filter_map(|((path, blob), at)| {
+            let held = held.get_mut(at).filter(|held| held.chosen)?;
+            Some(((path.to_owned(), blob), std::mem::take(&mut held.commits)))
+        })
+        .collect()
+}
+
 /// What makes sightings of several versions one finding: path, rule, and which secret at which destination.
 type GroupKey<'g> = (&'g str, &'g str, Vec<&'g (String, String)>);
 
@@ -560,6 +602,8 @@ type GroupKey<'g> = (&'g str, &'g str, Vec<&'g (String, String)>);
 struct Joint<'j> {
     name: &'j RepositoryName,
     history: &'j History,
+    outline: Outline,
+    objects: Option<&'j Objects>,
     versions: &'j [Version],
     indicators: &'j BTreeSet<String>,
 }
@@ -586,7 +630,8 @@ impl Joint<'_> {
         let (newest, seen) = group.last().copied()?;
         let version = self.versions.get(newest)?;
         let held: Vec<&Version> = group.iter().filter_map(|(at, _)| self.versions.get(*at)).collect();
-        let exposed = self.exposed(version, &held);
+        let places: Vec<usize> = group.iter().map(|(at, _)| *at).collect();
+        let exposed = self.exposed(version, &held, &places);
         let signals = self.signals(version, seen, &exposed);
         let names: Vec<String> = seen.pairs.iter().map(|(secret, _)| secret.clone()).collect();
         let keys: Vec<String> = seen.destinations.iter().map(|(key, _)| key.clone()).collect();
@@ -614,19 +659,13 @@ impl Joint<'_> {
         })
     }
 
-    fn exposed(&self, newest: &Version, held: &[&Version]) -> Exposed {
+    fn exposed(&self, newest: &Version, held: &[&Version], places: &[usize]) -> Exposed {
         if held.iter().all(|version| version.commits.is_empty()) {
             // A file outside any commit: the owner pointed at it, so it is his.
             let reachable = newest.analysis.is_action
                 || !newest.analysis.triggers.is_empty()
                 || newest.analysis.problem.is_some();
             return Exposed { reachable, standing: Some(Standing::CouldRun), ..Exposed::default() };
-        }
-        let mut holds = vec![false; self.history.commits.len()];
-        for at in held.iter().flat_map(|version| &version.commits) {
-            if let Some(mark) = holds.get_mut(*at) {
-                *mark = true;
-            }
         }
         let mut triggers = Vec::new();
         for version in held {
@@ -636,8 +675,14 @@ impl Joint<'_> {
             // Nothing is known about what starts it: take it that a push does.
             triggers.push(crate::workflow::Trigger { event: "push".to_owned(), ..Default::default() });
         }
-        let mut exposed =
-            exposure::follow(self.history, &holds, &triggers, newest.analysis.is_action, &newest.path);
+        let mut exposed = exposure::follow(
+            self.history,
+            &self.outline,
+            places,
+            &triggers,
+            newest.analysis.is_action,
+            &newest.path,
+        );
         if held.iter().any(|version| version.commits.is_empty()) {
             exposed.standing = Some(Standing::CouldRun);
         }
@@ -774,9 +819,17 @@ impl Joint<'_> {
         if harvested.len() >= 2 {
             signals.insert(Signal::HarvestedNames);
         }
-        if let Some(commit) = exposed.introduced.and_then(|at| self.history.commits.get(at)) {
+        if let Some((at, commit)) =
+            exposed.introduced.and_then(|at| Some((at, self.history.commits.get(at)?)))
+        {
             if exposure::dates_conflict(commit) {
                 signals.insert(Signal::DateConflict);
+            }
+            if is_mask(&commit.text.message) {
+                signals.insert(Signal::MaskingMessage);
+            }
+            if !commit.text.signed && self.is_signed_before(at) {
+                signals.insert(Signal::MissingSignature);
             }
             if self.touches_nothing_else(commit, &version.path) {
                 signals.insert(Signal::SingleFileCommit);
@@ -785,15 +838,42 @@ impl Joint<'_> {
         signals
     }
 
-    /// Whether a commit changed no other workflow. (What it did outside of them is not compared.)
+    /// Whether a commit changed this file and nothing else.
     fn touches_nothing_else(&self, commit: &history::Commit, path: &str) -> bool {
         let Some(parent) = commit.parents.first().and_then(|at| self.history.commits.get(*at)) else {
             return false;
         };
-        let differs = |path: &String| commit.files.get(path) != parent.files.get(path);
-        let changed: BTreeSet<&String> =
-            commit.files.keys().chain(parent.files.keys()).filter(|path| differs(path)).collect();
-        changed.len() == 1 && changed.iter().all(|changed| *changed == path)
+        let Some(objects) = self.objects else { return false };
+        let (mut before, mut after) = (parent.text.tree, commit.text.tree);
+        let mut parts = path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let (Ok(old), Ok(new)) = (objects.tree(before), objects.tree(after)) else { return false };
+            let old: BTreeMap<&str, ObjectId> =
+                old.iter().map(|entry| (entry.name.as_str(), entry.id)).collect();
+            let changed: Vec<_> =
+                new.iter().filter(|entry| old.get(entry.name.as_str()) != Some(&entry.id)).collect();
+            let gone = old.keys().any(|name| !new.iter().any(|entry| entry.name == *name));
+            match (changed.as_slice(), old.get(part)) {
+                ([only], _) if only.name != part || gone => return false,
+                // A folder that is new: it must hold nothing but the file.
+                ([only], None) => return holds_only(objects, only.id, parts),
+                ([only], Some(id)) if parts.peek().is_some() => (before, after) = (*id, only.id),
+                ([_], Some(_)) => return true,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Whether nearly all of the repository's own commits before one are signed.
+    fn is_signed_before(&self, at: usize) -> bool {
+        let before = self.history.commits.get(..at).unwrap_or(&[]).iter().rev();
+        let (mut signed, mut all) = (0, 0);
+        for commit in before.filter(|commit| commit.own).take(SIGNED_LOOK) {
+            signed += usize::from(commit.text.signed);
+            all += 1;
+        }
+        all >= SIGNED_LEAST && signed * 10 >= all * 9
     }
 
     /// Whether each secret already was the login to its destination in another workflow, standing for long enough
@@ -814,6 +894,45 @@ impl Joint<'_> {
                 })
             })
     }
+}
+
+/// How many of the commits before are asked whether they are signed.
+const SIGNED_LOOK: usize = 50;
+/// How few commits say nothing about a habit.
+const SIGNED_LEAST: usize = 5;
+
+/// Whether a file is all that a folder holds, at any depth.
+fn holds_only<'p>(objects: &Objects, mut at: ObjectId, parts: impl Iterator<Item = &'p str>) -> bool {
+    for part in parts {
+        match objects.tree(at).as_deref() {
+            Ok([only]) if only.name == part => at = only.id,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether a commit's message speaks of what nobody looks at twice.
+fn is_mask(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let any = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let begins =
+        ["add", "create", "update", "enable", "set up", "setup", "improve", "fix", "chore", "ci", "build"];
+    begins.iter().any(|word| message.starts_with(word))
+        && any(&[
+            "security",
+            "codeql",
+            "code scan",
+            "dependabot",
+            "vulnerab",
+            "audit",
+            "hardening",
+            "lint",
+            "format",
+            "cache",
+            "maintenance",
+            "compliance",
+        ])
 }
 
 /// Most combinations of a workflow's text with the scripts it calls that are analysed.

@@ -83,6 +83,8 @@ signals! {
     SinglePurpose = "single-purpose", Weak, "The job does nothing else: no checkout of use, no build, no test, only sending.";
     Masquerade = "masquerade", Weak, "The workflow's name or path says security, check or cache, and it sends secrets.";
     SingleFileCommit = "single-file-commit", Weak, "The commit that brought it changed nothing else.";
+    MaskingMessage = "masking-message", Weak, "The message of the commit that brought it speaks of security, checks or upkeep: \"Add security workflow\".";
+    MissingSignature = "missing-signature", Weak, "The commit that brought it is not signed, and nearly all of the project's commits before it are.";
     HarvestedNames = "harvested-names", Greed, "The names of the secrets are those that other workflows of the repository use for different things.";
     AuthenticatesElsewhere = "established-destination", Excuse, "Another workflow of the repository already authenticated to this host with the same credential 30 days or more before; by the times at which the forge saw the pushes, not by those that commits claim.";
     ConfiguredDestination = "configured-destination", Excuse, "The destination is a secret or variable of the repository: its owner chose it.";

@@ -12,7 +12,6 @@ use crate::signal::{Signal, Weight};
 pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let has = |signal: Signal| signals.contains(&signal);
     let intent = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding));
-    let weak = signals.iter().filter(|signal| signal.weight() == Weight::Weak).count();
     match rule {
         "long-lived-token" => Verdict::Advice,
         "remote-code" if has(Signal::CodeOutOfPlace) => Verdict::Malicious,
@@ -50,11 +49,8 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         }
         "backdoor" => Verdict::Suspicious,
         "unanalysed-workflow" => {
-            if weak > 1 {
-                Verdict::Suspicious
-            } else {
-                Verdict::Advice
-            }
+            // What the commit looked like says nothing about what the file can do.
+            if has(Signal::Encoded) { Verdict::Suspicious } else { Verdict::Advice }
         }
         "secret-to-action" => match () {
             () if has(Signal::LookAlike) => Verdict::Malicious,

@@ -280,3 +280,101 @@ fn two_packs_and_loose_objects_beside_them() {
     import(&repository, &stream(103, 30), true);
     check(&repository, "mixed");
 }
+
+const PATH: &str = ".github/workflows/security.yml";
+
+fn theft(repository: &Repository) -> portcullis_scan::report::Finding {
+    let report = scan(&Options { paths: vec![repository.path().to_owned()], ..Options::default() });
+    let mut findings = report.document.findings.into_iter();
+    findings.find(|finding| finding.path.unescaped() == PATH && finding.rule == "secret-to-host").unwrap()
+}
+
+/// Taken out and put back: two spans on the same reference, the older one ended.
+#[test]
+fn what_comes_back_has_two_spans() {
+    let repository = Repository::new();
+    repository.write("a", "a");
+    repository.commit("Begin");
+    repository.write(PATH, &workflow(1));
+    let first = repository.commit("Add");
+    repository.remove(PATH);
+    let removed = repository.commit("Take out");
+    repository.write("a", "b");
+    repository.commit("Work");
+    repository.write(PATH, &workflow(1));
+    let second = repository.commit("Back");
+    let finding = theft(&repository);
+    let spans: Vec<_> = finding.exposures[0]
+        .refs
+        .iter()
+        .filter(|span| span.name.unescaped() == "refs/heads/main")
+        .map(|span| (span.introduced.clone(), span.removed.as_ref().map(|moment| moment.commit.clone())))
+        .collect();
+    assert_eq!(spans, [(first.clone(), Some(removed)), (second, None)]);
+    assert_eq!(finding.exposures[0].introduced.as_ref().unwrap().commit, first);
+}
+
+fn has(finding: &portcullis_scan::report::Finding, signal: &str) -> bool {
+    finding.signals.iter().any(|known| known == signal)
+}
+
+#[test]
+fn the_commit_tells_on_itself() {
+    for (message, beside, alone, masked) in [
+        ("Add security workflow", None, true, true),
+        ("Add security workflow", Some("src/x"), false, true),
+        ("Add release", None, true, false),
+        ("security", None, true, false),
+    ] {
+        for earlier in [".github/workflows/ci.yml", "README"] {
+            let repository = Repository::new();
+            repository.write(earlier, "on: push\n");
+            repository.commit("Begin");
+            repository.write(PATH, &workflow(1));
+            if let Some(path) = beside {
+                repository.write(path, "x");
+            }
+            repository.commit(message);
+            let finding = theft(&repository);
+            assert_eq!(has(&finding, "single-file-commit"), alone, "{message} {beside:?} {earlier}");
+            assert_eq!(has(&finding, "masking-message"), masked, "{message}");
+            assert!(!has(&finding, "missing-signature"));
+        }
+    }
+}
+
+#[test]
+fn a_signature_is_missed_where_commits_are_signed() {
+    for (signed, unsigned, missed) in [(9, 1, true), (8, 2, false), (4, 0, false), (5, 0, true)] {
+        let repository = Repository::new();
+        repository.write("a", "a");
+        repository.git(&["add", "-A"]);
+        let tree = repository.git(&["write-tree"]).trim().to_owned();
+        let mut parent = String::new();
+        for number in 0..signed + unsigned {
+            let signature = if number < signed {
+                "gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n"
+            } else {
+                ""
+            };
+            let time = 1_756_800_000 + number;
+            let text = format!(
+                "tree {tree}\n{parent}author A <a@example.test> {time} +0000\ncommitter A <a@example.test> {time} +0000\n{signature}\nx\n"
+            );
+            let file = repository.path().join("commit-text");
+            std::fs::write(&file, text).unwrap();
+            let id = repository.git(&["hash-object", "-t", "commit", "-w", "commit-text"]);
+            std::fs::remove_file(file).unwrap();
+            parent = format!("parent {}\n", id.trim());
+            repository.git(&["update-ref", "refs/heads/main", id.trim()]);
+        }
+        repository.write(PATH, &workflow(1));
+        repository.commit("Add");
+        assert_eq!(
+            has(&theft(&repository), "missing-signature"),
+            missed,
+            "{signed} of {}",
+            signed + unsigned
+        );
+    }
+}
