@@ -149,6 +149,14 @@ impl Reader<'_> {
                 Err(error) => self.object_problem(&error),
             }
         }
+        if let Some(id) = self.objects.detached_head() {
+            // Somebody stands there; whose commit it is, that doesn't say.
+            match self.objects.peel(id) {
+                Ok(Some(commit)) => heads.push(("HEAD".to_owned(), commit)),
+                Ok(None) => {}
+                Err(error) => self.object_problem(&error),
+            }
+        }
         for id in extra.pushed.iter().chain(extra.heads) {
             match ObjectId::from_hex(id.as_bytes()) {
                 Ok(id) if !known.contains(&id) => {

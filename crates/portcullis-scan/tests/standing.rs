@@ -378,3 +378,22 @@ fn a_signature_is_missed_where_commits_are_signed() {
         );
     }
 }
+
+/// What only a detached `HEAD` has is found and named; whose it is, that doesn't say.
+#[test]
+fn a_detached_head_is_a_place() {
+    let repository = Repository::new();
+    repository.write("a", "a");
+    repository.commit("Begin");
+    repository.git(&["checkout", "-q", "--detach"]);
+    repository.write(PATH, &workflow(1));
+    let commit = repository.commit("Add");
+    let finding = theft(&repository);
+    let spans = &finding.exposures[0].refs;
+    assert!(
+        spans.iter().any(|span| span.name.unescaped() == "HEAD"
+            && span.introduced == commit
+            && span.removed.is_none())
+    );
+    assert_eq!(finding.standing, portcullis_scan::report::Standing::Foreign);
+}
