@@ -6,6 +6,7 @@
 
 pub mod code;
 pub mod command;
+mod doors;
 pub mod job;
 pub mod script;
 pub mod shell;

@@ -95,6 +95,10 @@ signals! {
     ReverseShell = "reverse-shell", Hiding, "A shell is connected to an address.";
     UntrustedCode = "untrusted-code", Place, "Code of a pull request runs where secrets are.";
     UntrustedText = "untrusted-text", Place, "Text that outsiders write is pasted into a script.";
+    OwnRunner = "own-runner", Place, "A machine of the owner's own takes jobs that outsiders start (`on: pull_request`, `runs-on: self-hosted`): what runs there can stay there, for the next job.";
+    UncheckedCommand = "unchecked-command", Place, "A comment starts a job with secrets, and nobody asks whether its author may: `if: contains(github.event.comment.body, '/deploy')` without `author_association`.";
+    AgentReads = "agent-reads-strangers", Place, "A program that acts by itself reads what strangers write, in a job that holds secrets: an issue can tell it to hand them over.";
+    RestoredCache = "restored-cache", Place, "A job that publishes restores a cache, which other jobs of the repository may fill: `actions/cache` before `gh-action-pypi-publish`.";
     MutableReference = "mutable-reference", Weak, "The action is named by a tag or branch, which its owner can move.";
     UnknownOwner = "unknown-owner", Weak, "The owner of the action is none of those that everybody uses, and not the repository's own.";
     LongLivedToken = "long-lived-token", Weak, "A package is published with a token that lives until somebody revokes it, where Trusted Publishing would do.";

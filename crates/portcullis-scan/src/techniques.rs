@@ -4,6 +4,7 @@ use crate::technique::Technique;
 
 mod backdoor;
 mod long_lived_token;
+mod open_door;
 mod remote_code;
 mod reverse_shell;
 mod script_injection;
@@ -28,6 +29,7 @@ pub const ALL: &[&dyn Technique] = &[
     &reverse_shell::ReverseShell,
     &backdoor::Backdoor,
     &untrusted_code::UntrustedCode,
+    &open_door::OpenDoor,
     &script_injection::ScriptInjection,
     &remote_code::RemoteCode,
     &long_lived_token::LongLivedToken,

@@ -16,7 +16,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         "long-lived-token" => Verdict::Advice,
         "remote-code" if has(Signal::CodeOutOfPlace) => Verdict::Malicious,
         "remote-code" if has(Signal::DropBox) => Verdict::Suspicious,
-        "remote-code" | "script-injection" | "untrusted-code" => Verdict::Exposed,
+        "remote-code" | "script-injection" | "untrusted-code" | "open-door" => Verdict::Exposed,
         "secret-to-disk" => {
             if intent && has(Signal::SinglePurpose) {
                 Verdict::Malicious

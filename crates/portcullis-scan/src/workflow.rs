@@ -87,6 +87,8 @@ pub struct Job {
     pub secrets: HandedSecrets,
     /// The steps.
     pub steps: Vec<Step>,
+    /// `if:`.
+    pub condition: Option<String>,
     /// `container:` image, and images of `services:`.
     pub images: Vec<Arc<Node>>,
     /// Environment of `container:` and `services:`.
@@ -124,6 +126,8 @@ pub struct Step {
     pub with: Vec<Entry>,
     /// `run:`.
     pub run: Option<Arc<Node>>,
+    /// `if:`.
+    pub condition: Option<String>,
     /// `shell:`.
     pub shell: Option<String>,
     /// `env:`.
@@ -207,6 +211,7 @@ fn job(id: &str, node: &Arc<Node>, shell: Option<String>) -> Job {
         with: entries(node.get("with")),
         secrets,
         steps: steps(node),
+        condition: text_of(node, "if"),
         images,
         container_env,
         shell: default_shell(node).or(shell),
@@ -227,6 +232,7 @@ fn steps(node: &Arc<Node>) -> Vec<Step> {
             uses: item.get("uses").cloned(),
             with: entries(item.get("with")),
             run: item.get("run").cloned(),
+            condition: text_of(item, "if"),
             shell: text_of(item, "shell"),
             env: entries(item.get("env")),
             working_directory: text_of(item, "working-directory"),

@@ -1606,3 +1606,19 @@ jobs:
 "##;
     stolen(WORKFLOW, &["*"], "collector.example");
 }
+
+/// The elements of an array are copied at every use, and what is copied counts as work.
+#[test]
+fn an_array_used_over_and_over_ends() {
+    let element = "x".repeat(100_000);
+    let array = format!("a=({})", [element.as_str(); 2].join(" "));
+    let uses = "\n          : \"${a[@]}\"".repeat(600);
+    let workflow = format!(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          {array}{uses}\n"
+    );
+    let analysis = analyse(".github/workflows/w.yml", workflow.as_bytes(), &NoFiles, None);
+    assert_eq!(analysis.problem.map(|problem| problem.kind), Some("over-limit"));
+    let few = workflow.replacen(&uses, "\n          : \"${a[@]}\"", 1);
+    let analysis = analyse(".github/workflows/w.yml", few.as_bytes(), &NoFiles, None);
+    assert!(analysis.problem.is_none());
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
-use super::{CALLS_MAX, JobState, LocalFiles, Tracer, command, scalar_script, scalar_value, settle, shell};
+use super::{
+    CALLS_MAX, JobState, LocalFiles, Tracer, command, doors, scalar_script, scalar_value, settle, shell,
+};
 use crate::workflow::expression::Contexts;
 use crate::workflow::{Entry, HandedSecrets, Job, Step, Workflow};
 use crate::yaml::{Content, Node};
@@ -117,12 +119,18 @@ fn find<'m>(map: &'m HashMap<String, Value>, name: &str) -> Option<&'m Value> {
 
 fn run_workflow(tracer: &mut Tracer<'_>, workflow: &Workflow, called: &Called) {
     let mut jobs = JobOutputs::new();
+    if called.depth == 0 {
+        tracer.trace.other_work = vec![0; workflow.jobs.len()];
+    }
     for job in ordered(&workflow.jobs) {
         if called.depth == 0 {
-            tracer.job = tracer.trace.other_work.len();
-            tracer.trace.other_work.push(0);
+            // By its place in the file, which is not the order of running: `needs` may name a later one.
+            tracer.job = workflow.jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or(0);
         }
         let outputs = run_job(tracer, workflow, job, called, &jobs);
+        if called.depth == 0 && !workflow.is_action {
+            doors::note(tracer, workflow, job, called.file);
+        }
         jobs.insert(job.id.to_ascii_lowercase(), outputs);
     }
 }

@@ -121,6 +121,16 @@ pub enum ObservationKind {
     GrantsAccess,
     /// Another workflow file is written.
     WritesWorkflow,
+    /// A self-hosted runner takes jobs that outsiders start; the detail is the event.
+    OwnRunner,
+    /// A comment starts a job with secrets, and nobody asks who wrote it.
+    CommentCommand,
+    /// A program that acts by itself reads what outsiders write, beside secrets.
+    AgentReads,
+    /// A job that publishes restores a cache.
+    RestoresCache,
+    /// A job with secrets runs what another run, perhaps a fork's, has built.
+    RunsArtifact,
     /// Code of the checked-out tree is run (`npm install`, `make`).
     RunsTree,
 }

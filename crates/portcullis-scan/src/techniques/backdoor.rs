@@ -95,6 +95,20 @@ mod tests {
         );
     }
 
+    /// The method decides: without a body, `-X PUT` is all that tells the call from a question.
+    #[test]
+    fn a_collaborator_by_curl() {
+        let text = |option: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: 'curl {option} -H \"Authorization: token ${{{{ secrets.PAT }}}}\" https://api.github.com/repos/me/it/collaborators/someone'\n"
+            )
+        };
+        for option in ["-X PUT", "-XPUT", "--request PUT"] {
+            check("backdoor", &text(option), Verdict::Malicious, &[], &[]);
+        }
+        silent(&text(""));
+    }
+
     #[test]
     fn a_command_line_for_strangers() {
         check(

@@ -173,6 +173,7 @@ fn long_name(letter: char) -> &'static str {
         'e' => "referer",
         'b' => "cookie",
         'E' => "cert",
+        'X' => "request",
         _ => "other",
     }
 }
@@ -188,6 +189,7 @@ fn option(
 ) {
     match name {
         "url" => request.urls.push(value),
+        "request" => request.method = Some(value.template()),
         "data" | "data-binary" | "data-ascii" | "json" => {
             let content = from_file(shell, call, &value, '@', argument);
             request.body.append(content);
@@ -458,7 +460,6 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
     }
 }
 
-/// Whether an address is one by which text is written where others read it: comments, issues, gists, files.
 /// A call of the forge's API may give somebody access; see `grant`.
 fn note_api_call(shell: &mut Shell<'_, '_>, request: &Request, url: &Value, bytes: Bytes) {
     let text = url.template();
@@ -469,6 +470,7 @@ fn note_api_call(shell: &mut Shell<'_, '_>, request: &Request, url: &Value, byte
     super::grant::api_call(shell, &method, path, &request.body.template(), bytes);
 }
 
+/// Whether an address is one by which text is written where others read it: comments, issues, gists, files.
 fn writes_to_forge(target: &Value) -> bool {
     let text = target.template();
     let path = text

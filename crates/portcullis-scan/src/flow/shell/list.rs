@@ -116,6 +116,9 @@ impl Shell<'_, '_> {
                 None => (word::split(self.variables.get(name)?), from),
             },
         };
+        for element in &all {
+            self.tracer.charge(element);
+        }
         Some(all.into_iter().skip(from).take(count.unwrap_or(usize::MAX)).collect())
     }
 
