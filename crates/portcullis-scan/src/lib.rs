@@ -7,6 +7,7 @@
 pub mod analysis;
 mod called;
 pub mod destination;
+pub mod edit;
 pub mod exposure;
 pub mod flow;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod objects;
 pub mod publishing;
 pub mod removal;
 pub mod report;
+pub mod rewrite;
 pub mod scan;
 pub mod services;
 pub mod signal;

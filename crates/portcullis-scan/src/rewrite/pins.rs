@@ -1,0 +1,46 @@
+//! The actions that a rewritten workflow uses, each by the commit that its tag named.
+//!
+//! Read from the tags of the actions' own repositories (2026-11-24: upload-artifact and download-artifact from their git
+//! history; the publish action's from workflows of many projects that name commit and version together). A pin that nobody
+//! renews gets old: these move with our releases, and the comment beside them lets update bots move them between.
+
+/// An action at a commit.
+pub(super) struct Pin {
+    /// `owner/name`.
+    pub(super) name: &'static str,
+    commit: &'static str,
+    version: &'static str,
+}
+
+impl Pin {
+    /// `owner/name@commit # version`, as it stands after `uses: `.
+    pub(super) fn reference(&self) -> String {
+        format!("{}@{} # {}", self.name, self.commit, self.version)
+    }
+
+    /// Without the comment.
+    pub(super) fn plain(&self) -> String {
+        format!("{}@{}", self.name, self.commit)
+    }
+}
+
+/// Uploads what it finds, with the job's identity.
+pub(super) const PUBLISH: Pin = Pin {
+    name: "pypa/gh-action-pypi-publish",
+    commit: "ed0c53931b1dc9bd32cbe73a98c7f6766f8a527e",
+    version: "v1.13.0",
+};
+
+/// Keeps what a job built.
+pub(super) const UPLOAD: Pin = Pin {
+    name: "actions/upload-artifact",
+    commit: "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",
+    version: "v7.0.0",
+};
+
+/// Gets what another job built.
+pub(super) const DOWNLOAD: Pin = Pin {
+    name: "actions/download-artifact",
+    commit: "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
+    version: "v8.0.1",
+};
