@@ -425,6 +425,11 @@ impl Objects {
 
     /// `host/owner/name` of a remote, in lower case and without credentials.
     pub fn identity(&self) -> Option<String> {
+        self.name_as_written().map(|name| name.to_ascii_lowercase())
+    }
+
+    /// The same with the letters' case as the remote's URL has it: PyPI compares a publisher's repository by its case.
+    pub fn name_as_written(&self) -> Option<String> {
         let text = self.text("config").ok()?;
         let mut remotes: Vec<(String, String)> = Vec::new();
         let mut section = String::new();
@@ -441,7 +446,7 @@ impl Objects {
             }
         }
         let chosen = remotes.iter().find(|(name, _)| name == "origin").or_else(|| remotes.first())?;
-        identity_of(&chosen.1)
+        name_of(&chosen.1)
     }
 
     /// Names of the remotes whose branches are this repository's own: `origin`, or the only one there is.
@@ -487,8 +492,12 @@ fn commit_text(id: ObjectId, data: &[u8]) -> Result<CommitText, ObjectError> {
     })
 }
 
-/// `host/owner/name` out of a remote's URL (https, ssh, scp-like); `None` for paths.
+/// `host/owner/name` out of a remote's URL (https, ssh, scp-like), in lower case; `None` for paths.
 pub fn identity_of(url: &str) -> Option<String> {
+    name_of(url).map(|name| name.to_ascii_lowercase())
+}
+
+fn name_of(url: &str) -> Option<String> {
     let rest = match url.split_once("://") {
         Some(("file", _)) => return None,
         Some((_, rest)) => rest.to_owned(),
@@ -504,7 +513,7 @@ pub fn identity_of(url: &str) -> Option<String> {
     let host = authority.rsplit('@').next()?.split(':').next()?;
     let path = path.trim_matches('/').trim_end_matches(".git");
     let plain = path.split(['?', '#']).next()?;
-    (!host.is_empty() && plain.contains('/')).then(|| format!("{host}/{plain}").to_ascii_lowercase())
+    (!host.is_empty() && plain.contains('/')).then(|| format!("{host}/{plain}"))
 }
 
 #[cfg(test)]

@@ -1077,7 +1077,7 @@ fn relative(root: &Path, path: &Path) -> String {
 }
 
 /// The folder that holds the `.github` of a workflow file.
-fn root_of(path: &Path) -> Option<PathBuf> {
+pub fn root_of(path: &Path) -> Option<PathBuf> {
     let github = path.ancestors().find(|folder| folder.file_name().is_some_and(|name| name == ".github"))?;
     let root = github.parent()?;
     Some(if root.as_os_str().is_empty() { PathBuf::from(".") } else { root.to_owned() })
@@ -1099,7 +1099,7 @@ impl LocalFiles for AtCommit<'_> {
 }
 
 /// Files below a folder; no link on the way is followed.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl LocalFiles for Folder {
     fn read(&self, path: &str) -> Option<String> {

@@ -192,6 +192,20 @@ pub(crate) fn report_scan(server: &str, document: &Value) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// Registers a Trusted Publisher by the management token of an owner; the project must exist, or waits to be created with `pending`.
+pub(crate) fn register_publisher(
+    server: &str,
+    token_file: Option<PathBuf>,
+    body: &Value,
+) -> anyhow::Result<Value> {
+    let connection = Connection { server: server.to_owned(), token_file, format: Format::Human };
+    let answer = Server::new(server, token(&connection, Who::Owner)?)?.post("/api/v1/publishers", body)?;
+    if !matches!(answer.status, 200..=299) {
+        bail!("registering the publisher with {server}: it answered {}: {}", answer.status, answer.problem());
+    }
+    Ok(answer.body)
+}
+
 /// Sends a report and prints the receipt.
 pub(crate) fn report(arguments: &ReportArguments) -> anyhow::Result<Outcome> {
     let scan: Option<Value> = match &arguments.scan {

@@ -8,6 +8,7 @@ mod admin;
 mod completions;
 mod desk;
 mod explain;
+mod fix;
 mod output;
 mod remote;
 mod scan;
@@ -30,6 +31,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Find workflows that carry secrets away: now, and in history
     Scan(scan::Arguments),
+    /// Rewrite workflows that publish with a token to Trusted Publishing
+    Fix(fix::Arguments),
     /// Print what a rule or a signal means
     Explain(explain::Arguments),
     /// Run the index, Trusted Publishing and the incident desk
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Scan(arguments) => scan::run(&arguments),
+        Command::Fix(arguments) => fix::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Admin(arguments) => admin::run(&arguments),

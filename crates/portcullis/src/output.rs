@@ -4,6 +4,8 @@ mod human;
 pub(crate) mod json;
 mod sarif;
 
+pub(crate) use json::escaped;
+
 use std::io::{self, Write};
 
 use portcullis_scan::Report;

@@ -280,6 +280,7 @@ const READERS: &[&str] = &[
     "pdm-project/setup-pdm",
     "docker/setup-qemu-action",
     "pyo3/maturin-action",
+    "messense/maturin-action",
     "dtolnay/rust-toolchain",
 ];
 

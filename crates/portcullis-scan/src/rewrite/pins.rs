@@ -27,15 +27,15 @@ impl Pin {
 /// Uploads what it finds, with the job's identity.
 pub(super) const PUBLISH: Pin = Pin {
     name: "pypa/gh-action-pypi-publish",
-    commit: "ed0c53931b1dc9bd32cbe73a98c7f6766f8a527e",
-    version: "v1.13.0",
+    commit: "dc37677b2e1c63e2034f94d8a5b11f265b73ba33",
+    version: "v1.14.2",
 };
 
 /// Keeps what a job built.
 pub(super) const UPLOAD: Pin = Pin {
     name: "actions/upload-artifact",
-    commit: "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f",
-    version: "v7.0.0",
+    commit: "043fb46d1a93c77aae656e7c1c64a875d1fc6a0a",
+    version: "v7.0.1",
 };
 
 /// Gets what another job built.

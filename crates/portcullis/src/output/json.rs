@@ -51,7 +51,7 @@ fn line(out: &mut impl Write, kind: &str, object: &impl Serialize) -> io::Result
 
 /// Escapes what serde leaves as it is: beyond ASCII, characters that deceive the eye stand only inside strings, where
 /// JSON's `\u` means the same.
-pub(super) fn escaped(json: &str) -> String {
+pub(crate) fn escaped(json: &str) -> String {
     if json.is_ascii() && !json.contains('\u{7f}') {
         return json.to_owned();
     }
