@@ -52,8 +52,8 @@ fn pack(path: &Path, hash: gix::hash::Kind, listing: &mut Listing) -> Result<(),
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         format!("reading the pack of `{}`: {error}", crate::text::escape(&name, crate::text::Lines::One))
     };
-    let index = index::File::at(path, hash).map_err(|error| named(error.into()))?;
-    let pack = data::File::at(path.with_extension("pack"), hash).map_err(|error| named(error.into()))?;
+    let index = index::File::at(path, hash).map_err(&named)?;
+    let pack = data::File::at(path.with_extension("pack"), hash).map_err(named)?;
     let mut entries: Vec<(u64, ObjectId)> =
         index.iter().map(|entry| (entry.pack_offset, entry.oid)).collect();
     entries.sort_unstable_by_key(|(offset, _)| *offset);
