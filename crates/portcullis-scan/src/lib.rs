@@ -13,6 +13,7 @@ pub mod flow;
 pub mod history;
 pub mod objects;
 pub mod publishing;
+pub mod reach;
 pub mod removal;
 pub mod report;
 pub mod rewrite;

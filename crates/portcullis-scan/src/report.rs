@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::reach::permissions::Permissions;
 use crate::span::Span;
 use crate::text::RepositoryText;
 
@@ -191,6 +192,44 @@ pub struct Finding {
     /// Why the operator accepts it, where he does. Set by the program, never by anything in the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+    /// The job that used an action which was taken over; `reach` alone sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<ReachedJob>,
+}
+
+/// A job that used an action, and what it could reach besides the finding's secrets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReachedJob {
+    /// Its key; `caller / called` for a job of a reusable workflow; empty for an action.
+    pub id: RepositoryText,
+    /// Where the action is named.
+    pub references: Vec<ActionReference>,
+    /// The environment whose secrets it also gets.
+    pub environment: Option<RepositoryText>,
+    /// Its `GITHUB_TOKEN`.
+    pub token: JobToken,
+    /// Whether it could have OIDC tokens made (`id-token: write`).
+    pub id_token: bool,
+}
+
+/// A place that names an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionReference {
+    /// As written: `owner/name@ref`.
+    pub uses: RepositoryText,
+    /// In which file.
+    pub path: RepositoryText,
+    /// Where.
+    pub span: Span,
+}
+
+/// A job's `GITHUB_TOKEN`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobToken {
+    /// What it may do, by the `permissions:` that are in force.
+    pub permissions: Permissions,
+    /// Whether `actions/checkout` left it on the disk.
+    pub persisted: bool,
 }
 
 /// A repository by the name it was given and by what it is.

@@ -656,6 +656,7 @@ impl Joint<'_> {
             flow: seen.flow.clone(),
             exposures: self.exposures(version, seen, &held, &exposed),
             accepted: None,
+            job: None,
         })
     }
 

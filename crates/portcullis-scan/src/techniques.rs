@@ -3,6 +3,7 @@
 use crate::technique::Technique;
 
 mod backdoor;
+mod compromised_action;
 mod long_lived_token;
 mod open_door;
 mod remote_code;
@@ -33,4 +34,5 @@ pub const ALL: &[&dyn Technique] = &[
     &script_injection::ScriptInjection,
     &remote_code::RemoteCode,
     &long_lived_token::LongLivedToken,
+    &compromised_action::CompromisedAction,
 ];
