@@ -1,8 +1,8 @@
 //! The actions that a rewritten workflow uses, each by the commit that its tag named.
 //!
-//! Read from the tags of the actions' own repositories (2026-11-24: upload-artifact and download-artifact from their git
-//! history; the publish action's from workflows of many projects that name commit and version together). A pin that nobody
-//! renews gets old: these move with our releases, and the comment beside them lets update bots move them between.
+//! Checked on 2026-11-24: the workflows of pypa/pip, pypa/twine and pypa/cibuildwheel name these commits and versions together,
+//! and download-artifact's is the commit of the tag in the action's own repository. A pin that nobody renews gets old: these
+//! move with our releases, and the comment beside them lets update bots move them between.
 
 /// An action at a commit.
 pub(super) struct Pin {

@@ -23,7 +23,7 @@ impl Technique for LongLivedToken {
         "{secrets} publishes to {places} and lives until somebody revokes it"
     }
     fn remedy(&self) -> &'static str {
-        "register a Trusted Publisher for the project and take the token out"
+        "register a Trusted Publisher for the project and take the token out: `portcullis fix` writes the workflow"
     }
     fn source(&self) -> &'static str {
         include_str!("long_lived_token.rs")
