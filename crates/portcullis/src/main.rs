@@ -10,6 +10,7 @@ mod desk;
 mod explain;
 mod fix;
 mod output;
+mod reach;
 mod remote;
 mod scan;
 mod serve;
@@ -33,6 +34,8 @@ enum Command {
     Scan(scan::Arguments),
     /// Rewrite workflows that publish with a token to Trusted Publishing
     Fix(fix::Arguments),
+    /// Find jobs that used an action which was taken over, and what they could reach
+    Reach(reach::Arguments),
     /// Print what a rule or a signal means
     Explain(explain::Arguments),
     /// Run the index, Trusted Publishing and the incident desk
@@ -97,6 +100,7 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Fix(arguments) => fix::run(&arguments),
+        Command::Reach(arguments) => reach::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Admin(arguments) => admin::run(&arguments),

@@ -141,7 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 }
 
 /// Where the output goes; colours stay out of files.
-fn destination(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
+pub(crate) fn destination(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
     Ok(match path {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("writing `{}`", path.display()))?;
@@ -152,7 +152,7 @@ fn destination(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
 }
 
 /// How many repositories are done; on standard error, and only where that is a terminal.
-fn progress() -> ProgressBar {
+pub(crate) fn progress() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {pos} repositories scanned, {elapsed}");
     let bar =
         ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -218,7 +218,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
             options.since_commit = Some(text.to_ascii_lowercase());
         }
-        Some(text) => options.since = Some(seconds(text)?),
+        Some(text) => options.since = Some(seconds("--since", text)?),
     }
     Ok(options)
 }
@@ -227,12 +227,13 @@ fn is_commit_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-fn seconds(text: &str) -> anyhow::Result<i64> {
+/// Reads a date or a time that an option gives.
+pub(crate) fn seconds(option: &str, text: &str) -> anyhow::Result<i64> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(time.as_second());
     }
     let date: jiff::civil::Date = text.parse().with_context(|| {
-        format!("reading --since `{text}`: expected a date (2025-09-01), a time (RFC 3339) or a commit id")
+        format!("reading {option} `{text}`: expected a date (2025-09-01), a time (RFC 3339) or a commit id")
     })?;
     let midnight: jiff::Timestamp = format!("{date}T00:00:00Z").parse()?;
     Ok(midnight.as_second())

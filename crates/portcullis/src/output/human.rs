@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use portcullis_scan::Report;
-use portcullis_scan::report::{Basis, Certainty, Finding, Moment, RefSpan, Standing, Verdict};
+use portcullis_scan::reach;
+use portcullis_scan::report::{Basis, Certainty, Finding, Moment, ReachedJob, RefSpan, Standing, Verdict};
 use portcullis_scan::signal;
 use portcullis_scan::span::{Position, Span};
 use portcullis_scan::techniques;
@@ -156,6 +157,9 @@ fn details(out: &mut impl Write, finding: &Finding, explain: bool) -> io::Result
     }
     exposed(out, finding)?;
     opens(out, finding)?;
+    if let Some(job) = &finding.job {
+        reached(out, job)?;
+    }
     let remedy = techniques::ALL
         .iter()
         .find(|technique| technique.id() == finding.rule)
@@ -262,6 +266,31 @@ fn opens(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
             label = "        ";
         }
         label = "        ";
+    }
+    Ok(())
+}
+
+/// What a job could reach besides its secrets.
+fn reached(out: &mut impl Write, job: &ReachedJob) -> io::Result<()> {
+    let name = job.id.for_terminal();
+    let environment = job.environment.as_ref().map(RepositoryText::for_terminal);
+    let environment = environment.map(|name| format!(", environment `{name}`")).unwrap_or_default();
+    if !name.is_empty() {
+        writeln!(out, "  job:      `{name}`{environment}")?;
+    }
+    for reference in job.references.iter().take(REFS_MAX) {
+        writeln!(
+            out,
+            "            uses {} at {}:{}",
+            reference.uses.for_terminal(),
+            reference.path.for_terminal(),
+            reference.span.start.line
+        )?;
+    }
+    let disk = if job.token.persisted { "; actions/checkout left it on the disk" } else { "" };
+    writeln!(out, "  token:    GITHUB_TOKEN: {}{disk}", reach::rights(&job.token.permissions))?;
+    if job.id_token {
+        writeln!(out, "            OIDC: could have identity tokens made (id-token: write)")?;
     }
     Ok(())
 }
