@@ -43,6 +43,9 @@ pub struct Form {
     pub issuer: Option<String>,
     /// The provider's own fields.
     pub values: Vec<(String, String)>,
+    /// Sent by a program with a management token (`portcullis fix --register`), and not filled in by a person on the
+    /// project's page, who sees the open case there.
+    pub unattended: bool,
 }
 
 impl Form {
@@ -248,7 +251,7 @@ pub async fn add(
     origin: &Origin,
 ) -> Result<PublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Missing).await?;
-    register(app, owner.project().id, &configured, Some(owner), Some(origin)).await
+    register(app, owner.project().id, &configured, Some(owner), Some(origin), form.unattended).await
 }
 
 /// Lets a project trust a publisher, on behalf of the operator. Nothing is asked of the provider: ids that are not given are
@@ -262,7 +265,7 @@ pub async fn add_by_operator(
     form: &Form,
 ) -> Result<PublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Never).await?;
-    register(app, project.id, &configured, None, None).await
+    register(app, project.id, &configured, None, None, false).await
 }
 
 async fn register(
@@ -271,12 +274,15 @@ async fn register(
     configured: &Configured,
     by: Option<&Owner>,
     origin: Option<&Origin>,
+    unattended: bool,
 ) -> Result<PublisherId, PublisherError> {
     let now = app.now();
     let mut tx = app.store.write().await?;
     // Asking the provider took its time: whoever began as an owner may be none any more.
     if let Some(owner) = by {
         owner.confirm(&mut tx, now).await?;
+    }
+    if unattended {
         without_open_case(&mut tx, configured).await?;
     }
     // The publisher before the project, as uploads and mints lock them.
@@ -307,7 +313,8 @@ async fn register(
     Ok(id)
 }
 
-/// Only the operator registers a repository's jobs while an incident of that repository is not closed.
+/// No program registers a repository's jobs while an incident of that repository is not closed: whoever holds the repository
+/// may run it. A person may, who moves to Trusted Publishing as the clean-up asks.
 async fn without_open_case(tx: &mut Tx, configured: &Configured) -> Result<(), PublisherError> {
     match &configured.repository {
         Some(repository) if cases::unclosed_of_repository(tx, repository).await?.is_some() => {
@@ -432,7 +439,16 @@ pub async fn add_pending(
     origin: &Origin,
 ) -> Result<PendingPublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Missing).await?;
-    register_pending(app, holder.account(), project_name, &configured, Some(holder), Some(origin)).await
+    register_pending(
+        app,
+        holder.account(),
+        project_name,
+        &configured,
+        Some(holder),
+        Some(origin),
+        form.unattended,
+    )
+    .await
 }
 
 /// As [`add_pending`], by the operator for an account.
@@ -446,7 +462,7 @@ pub async fn add_pending_by_operator(
     form: &Form,
 ) -> Result<PendingPublisherId, PublisherError> {
     let configured = configure(app, form, LookUp::Never).await?;
-    register_pending(app, account, project_name, &configured, None, None).await
+    register_pending(app, account, project_name, &configured, None, None, false).await
 }
 
 async fn register_pending(
@@ -456,6 +472,7 @@ async fn register_pending(
     configured: &Configured,
     by: Option<&Holder>,
     origin: Option<&Origin>,
+    unattended: bool,
 ) -> Result<PendingPublisherId, PublisherError> {
     let name: ProjectName = project_name.parse().map_err(ProjectError::from)?;
     let now = app.now();
@@ -465,6 +482,8 @@ async fn register_pending(
     accounts::by_id_for_update(&mut tx, account.id).await?.ok_or(PublisherError::Unknown)?;
     if let Some(holder) = by {
         holder.confirm(&mut tx, now).await?;
+    }
+    if unattended {
         without_open_case(&mut tx, configured).await?;
     }
     pending_publishers::expire(&mut tx, since, now).await?;

@@ -64,7 +64,7 @@ async fn add(
         Some(Value::Bool(true)) => true,
         Some(_) => return Err(Problem::unprocessable("`pending` must be true or false.")),
     };
-    let form = Form::new(&provider, fields(body)?);
+    let form = Form { unattended: true, ..Form::new(&provider, fields(body)?) };
     let created = if pending {
         let holder = requester.holder()?;
         let id = publisher::add_pending(&app, &holder, &project, &form, &origin).await.map_err(problem)?;
