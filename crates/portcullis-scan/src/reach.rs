@@ -513,6 +513,9 @@ struct Uses {
     known: BTreeSet<String>,
 }
 
+/// Names of secrets that a version mentions, and what each is used for.
+type NamesAndUses = (BTreeSet<String>, Vec<(String, UsedFor)>);
+
 impl Uses {
     fn read(objects: &Objects, history: &History) -> Self {
         let mut newest: BTreeMap<(&str, ObjectId), usize> = BTreeMap::new();
@@ -522,7 +525,7 @@ impl Uses {
             }
         }
         let handle = objects.handle();
-        let read: Vec<(BTreeSet<String>, Vec<(String, UsedFor)>)> = newest
+        let read: Vec<NamesAndUses> = newest
             .into_par_iter()
             .map_init(&handle, |objects, ((path, blob), at)| one_file(objects, history, path, blob, at))
             .collect();
