@@ -15,7 +15,8 @@ def written(each_server):
     token = server.token("mara")
     for version in ("1.0", "1.1", "1.2"):
         name, content = samples.wheel("Lanternfish", version)
-        assert server.upload(token, name, content, samples.upload_form("Lanternfish", version, content)).status_code == 200
+        answer = server.upload(token, name, content, samples.upload_form("Lanternfish", version, content))
+        assert answer.status_code == 200, f"{answer.status_code} {answer.reason}: {answer.text}"
     server.until(lambda: server.sql("SELECT COUNT(*) FROM events WHERE position IS NULL"), lambda rows: rows == [("0",)],
                  "every event is sealed")
     server.stop()

@@ -15,7 +15,7 @@ pub struct Action {
 
 /// Why a text names no action.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` names no action; expected OWNER/REPO or OWNER/REPO@REF, as in tj-actions/changed-files@v45")]
+#[error("`{0}` names no action; expected OWNER/REPO or OWNER/REPO@REF, as in example/changed-files@v45")]
 pub struct NoAction(String);
 
 impl FromStr for Action {
