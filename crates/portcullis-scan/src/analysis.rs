@@ -186,7 +186,12 @@ fn analyse_tree(
     }
     if let Some(why) = trace.incomplete {
         let failure = Failure { kind: "over-limit", what: format!("{why}: only a part was followed") };
-        let mut rest = coarse(bytes, failure);
+        let mut whole = bytes.to_vec();
+        for called in trace.files.iter().skip(1) {
+            whole.push(b'\n');
+            whole.extend_from_slice(called.text.as_bytes());
+        }
+        let mut rest = coarse(&whole, failure);
         analysis.problem = analysis.problem.or(rest.problem.take());
         analysis.seen.append(&mut rest.seen);
     }

@@ -1,7 +1,7 @@
 //! Where the files that workflows call stand at each commit. A folder is read once for all commits that share it, and
 //! a commit's own tree once for all paths: the cost grows with distinct folders, not with commits times workflows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Mutex;
 
 use gix::ObjectId;
@@ -10,6 +10,8 @@ use crate::objects::Objects;
 
 /// Most parts of a path that is looked up.
 const PARTS_MAX: usize = 64;
+/// Most links followed on the way to one file.
+const LINKS_MAX: usize = 8;
 /// Most names of the top folder that are looked for together.
 const TOGETHER_MAX: usize = 256;
 /// Locks that the known entries are spread over, so that threads rarely wait for each other.
@@ -23,6 +25,33 @@ enum Entry {
     Nothing,
     File(ObjectId),
     Folder(ObjectId),
+    Link(ObjectId),
+}
+
+/// Where a path leads.
+pub(crate) enum Place {
+    /// To no file of the repository.
+    Nowhere,
+    /// To a regular file.
+    File(ObjectId),
+    /// Through more links than are followed, or out of the repository.
+    Astray,
+}
+
+impl Place {
+    /// The object that tells this place from others at the same path; all that lead astray are alike.
+    pub(crate) fn id(&self, hash: gix::hash::Kind) -> Option<ObjectId> {
+        match self {
+            Self::Nowhere => None,
+            Self::File(id) => Some(*id),
+            Self::Astray => Some(hash.null()),
+        }
+    }
+
+    /// The file, where it leads to one.
+    pub(crate) fn file(&self) -> Option<ObjectId> {
+        if let Self::File(id) = self { Some(*id) } else { None }
+    }
 }
 
 /// Known entries of folders, shared by all threads of one repository.
@@ -37,18 +66,45 @@ impl CalledPaths {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), tops: Mutex::default() }
     }
 
-    /// The object of a regular file by its path below a commit's tree.
-    pub(crate) fn file(&self, objects: &Objects, tree: ObjectId, path: &str) -> Option<ObjectId> {
-        let mut at = tree;
-        let mut parts = path.split('/').take(PARTS_MAX).enumerate().peekable();
-        while let Some((depth, name)) = parts.next() {
-            match (self.entry(objects, at, name, depth == 0), parts.peek()) {
-                (Entry::Folder(id), Some(_)) => at = id,
-                (Entry::File(id), None) => return Some(id),
-                _ => return None,
+    /// The object of a regular file by its path below a commit's tree. Links are followed within the tree: they are
+    /// text in the object database, and a runner follows them too.
+    pub(crate) fn file(&self, objects: &Objects, tree: ObjectId, path: &str) -> Place {
+        let mut left: VecDeque<String> = path.split('/').map(str::to_owned).collect();
+        let mut at = vec![tree];
+        let mut links = 0;
+        let mut visited = 0;
+        while let Some(name) = left.pop_front() {
+            visited += 1;
+            let Some(&folder) = at.last() else { return Place::Astray };
+            if visited > PARTS_MAX {
+                return Place::Astray;
+            }
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    at.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            match self.entry(objects, folder, &name, at.len() == 1) {
+                Entry::Folder(id) => at.push(id),
+                Entry::File(id) if left.is_empty() => return Place::File(id),
+                Entry::Link(id) => {
+                    links += 1;
+                    let target = objects.blob(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                    let Some(target) = target.filter(|target| links <= LINKS_MAX && !target.starts_with('/'))
+                    else {
+                        return Place::Astray;
+                    };
+                    for part in target.split('/').rev().take(PARTS_MAX) {
+                        left.push_front(part.to_owned());
+                    }
+                }
+                Entry::File(_) | Entry::Nothing => return Place::Nowhere,
             }
         }
-        None
+        Place::Nowhere
     }
 
     fn entry(&self, objects: &Objects, folder: ObjectId, name: &str, is_top: bool) -> Entry {
@@ -74,6 +130,7 @@ impl CalledPaths {
             let what = match (entry.is_tree, entry.is_file) {
                 (true, _) => Entry::Folder(entry.id),
                 (_, true) => Entry::File(entry.id),
+                _ if entry.is_link => Entry::Link(entry.id),
                 _ => Entry::Nothing,
             };
             entries.insert(entry.name, what);

@@ -28,23 +28,56 @@ use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 pub const STEPS_MAX: u32 = 150_000;
 /// Most deliveries kept of one workflow.
 const DELIVERIES_MAX: usize = 2_000;
+const TOO_MANY: &str = "a workflow that sends too many things";
 /// Most files that one workflow may pull in.
 const FILES_MAX: usize = 64;
 /// Deepest chain of local actions and reusable workflows; GitHub allows ten.
 pub const CALLS_MAX: usize = 10;
 
+/// What stands at a path that a workflow calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalFile {
+    /// No file.
+    Absent,
+    /// Its text, with bytes that are not UTF-8 replaced: a shell runs such a script all the same.
+    Text(String),
+    /// A file that is there and is not read, and why. What it does is unknown, so nobody may call its caller analysed.
+    Unread(&'static str),
+}
+
+impl LocalFile {
+    /// The contents of a file, of which no more than `limit` bytes are looked at.
+    pub fn of_bytes(bytes: &[u8], limit: usize) -> Self {
+        if bytes.len() > limit {
+            return Self::TOO_LARGE;
+        }
+        Self::Text(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Larger than what is read.
+    pub const TOO_LARGE: Self = Self::Unread("a file that it calls is too large");
+
+    /// The text, where there is one.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Absent | Self::Unread(_) => None,
+        }
+    }
+}
+
 /// Files of the repository at the version that is being looked at.
 pub trait LocalFiles {
-    /// The text of a file by its path from the root; `None` where there is none, or it is no text or too large.
-    fn read(&self, path: &str) -> Option<String>;
+    /// The file at a path from the root.
+    fn read(&self, path: &str) -> LocalFile;
 }
 
 /// No repository around: a workflow file alone.
 pub struct NoFiles;
 
 impl LocalFiles for NoFiles {
-    fn read(&self, _: &str) -> Option<String> {
-        None
+    fn read(&self, _: &str) -> LocalFile {
+        LocalFile::Absent
     }
 }
 
@@ -297,7 +330,11 @@ impl<'a> Tracer<'a> {
         if !leaves && carried.iter().all(|one| one.dropped) {
             return;
         }
-        if carried.is_empty() || self.trace.deliveries.len() >= DELIVERIES_MAX {
+        if carried.is_empty() {
+            return;
+        }
+        if self.trace.deliveries.len() >= DELIVERIES_MAX {
+            self.incomplete(TOO_MANY);
             return;
         }
         self.trace.deliveries.push(Delivery {
@@ -340,6 +377,8 @@ impl<'a> Tracer<'a> {
         if self.trace.observations.len() < DELIVERIES_MAX {
             let (job, step) = (self.job, self.step);
             self.trace.observations.push(Observation { kind, detail, file, bytes, job, step });
+        } else {
+            self.incomplete(TOO_MANY);
         }
     }
 
@@ -434,7 +473,14 @@ impl<'a> Tracer<'a> {
             return None;
         }
         self.trace.asked.insert(path.to_owned());
-        let text = self.local.read(path)?;
+        let text = match self.local.read(path) {
+            LocalFile::Text(text) => text,
+            LocalFile::Absent => return None,
+            LocalFile::Unread(why) => {
+                self.incomplete(why);
+                return None;
+            }
+        };
         self.trace.files.push(TracedFile { path: path.to_owned(), text: text.clone() });
         Some((self.trace.files.len() - 1, text))
     }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use gix::ObjectId;
 use rayon::prelude::*;
 
+use crate::flow::LocalFile;
+
 /// Largest commit that is read.
 const COMMIT_MAX: u64 = 1024 * 1024;
 /// Largest tree that is read: about 200,000 entries.
@@ -47,6 +49,18 @@ pub enum ObjectError {
     TooLarge(ObjectId, u64, u64),
 }
 
+impl From<ObjectError> for LocalFile {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Missing(_) => {
+                Self::Unread("a file that it calls is not in the repository's objects")
+            }
+            ObjectError::Broken(_) => Self::Unread("a file that it calls is broken"),
+            ObjectError::TooLarge(..) => Self::TOO_LARGE,
+        }
+    }
+}
+
 /// A commit as far as the scanner needs it.
 #[derive(Clone, Debug)]
 pub struct CommitText {
@@ -75,6 +89,8 @@ pub struct TreeEntry {
     pub is_tree: bool,
     /// Whether it is a regular file; links and submodules are neither.
     pub is_file: bool,
+    /// Whether it is a symbolic link, whose contents are its target.
+    pub is_link: bool,
     /// Its object.
     pub id: ObjectId,
 }
@@ -276,6 +292,7 @@ impl Objects {
                         name: String::from_utf8_lossy(entry.filename).into_owned(),
                         is_tree: entry.mode.is_tree(),
                         is_file: entry.mode.is_blob(),
+                        is_link: entry.mode.is_link(),
                         id: entry.oid.to_owned(),
                     });
                 }
@@ -320,14 +337,20 @@ impl Objects {
     pub fn references(&self) -> (Vec<Reference>, Vec<String>) {
         let mut problems = Vec::new();
         let mut found: HashMap<String, ObjectId> = HashMap::new();
-        if let Ok(text) = self.text("packed-refs") {
-            for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
-                if let Some((id, name)) = line.split_once(' ')
-                    && let Ok(id) = ObjectId::from_hex(id.as_bytes())
-                {
-                    found.insert(name.trim().to_owned(), id);
+        match self.text("packed-refs") {
+            Ok(text) => {
+                for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
+                    if let Some((id, name)) = line.split_once(' ')
+                        && let Ok(id) = ObjectId::from_hex(id.as_bytes())
+                    {
+                        found.insert(name.trim().to_owned(), id);
+                    }
                 }
             }
+            Err(what) if fs::symlink_metadata(self.git.join("packed-refs")).is_ok() => {
+                problems.push(format!("`packed-refs` was not read: {what}"));
+            }
+            Err(_) => {}
         }
         let root = self.git.join("refs");
         let mut open = vec![root];

@@ -14,7 +14,7 @@ pub fn package(registry: &str, directory: Option<&str>, local: &dyn LocalFiles) 
         .chain([String::new()]);
     let read = |folder: &str, name: &str| {
         let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-        local.read(&path)
+        local.read(&path).text()
     };
     let name = folders.into_iter().find_map(|folder| match registry {
         "pypi" | "testpypi" => read(&folder, "pyproject.toml")
@@ -132,11 +132,12 @@ fn literal(value: tree_sitter::Node<'_>, text: &str, root: tree_sitter::Node<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::LocalFile;
 
     struct One(&'static str, &'static str);
     impl LocalFiles for One {
-        fn read(&self, path: &str) -> Option<String> {
-            (path == self.0).then(|| self.1.to_owned())
+        fn read(&self, path: &str) -> LocalFile {
+            if path == self.0 { LocalFile::Text(self.1.to_owned()) } else { LocalFile::Absent }
         }
     }
 

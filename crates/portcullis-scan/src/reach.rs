@@ -23,7 +23,7 @@ use self::names::Names;
 use self::permissions::Permissions;
 use crate::called::CalledPaths;
 use crate::exposure::{self, Bound, Outline};
-use crate::flow::{LocalFiles, NoFiles};
+use crate::flow::{LocalFile, LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
 use crate::report::{
@@ -71,7 +71,14 @@ fn reach_within(question: &Question, take: &mut (dyn FnMut(Part) + Send)) -> Tot
     let mut totals = Totals { complete: true, stats: Stats::default(), paths_read: 0, repositories_read: 0 };
     for path in &question.paths {
         let sources = match source::find(path) {
-            Ok(sources) => sources,
+            Ok(source::Found { sources, problems }) => {
+                for what in problems {
+                    let mut asked = Asked::new(question, path, None);
+                    asked.problem(None, "over-limit", what);
+                    asked.hand_over(&mut totals, take);
+                }
+                sources
+            }
             Err(error) => {
                 let mut asked = Asked::new(question, path, None);
                 asked.problem(None, "unreadable", error.to_string());
@@ -139,6 +146,8 @@ impl<'q> Asked<'q> {
                 asked.file(given, path);
                 asked
             }
+            // Its commits are read with its repository.
+            Source::WorkTree(work_tree) => Self::new(question, work_tree, None),
             Source::Refused { work_tree, why } => {
                 let mut asked = Self::new(question, work_tree, None);
                 asked.stats.repositories = 1;
@@ -309,7 +318,7 @@ impl<'q> Asked<'q> {
             let Some(commit) = history.commits.get(*at) else { continue };
             let find = |path: &str| match commit.files.get(path) {
                 Some(id) => Some(*id),
-                None => paths.file(objects, commit.text.tree, path),
+                None => paths.file(objects, commit.text.tree, path).file(),
             };
             let same =
                 versions.iter_mut().find(|version| version.called.iter().all(|(path, id)| find(path) == *id));
@@ -439,11 +448,14 @@ struct AtCommit<'a> {
 }
 
 impl LocalFiles for AtCommit<'_> {
-    fn read(&self, path: &str) -> Option<String> {
+    fn read(&self, path: &str) -> LocalFile {
         let id = (self.find)(path);
         self.asked.borrow_mut().insert(path.to_owned(), id);
-        let bytes = self.objects.blob(id?).ok().filter(|bytes| bytes.len() <= CALLED_MAX)?;
-        String::from_utf8(bytes).ok()
+        match id.map(|id| self.objects.blob(id)) {
+            Some(Ok(bytes)) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Some(Err(error)) => error.into(),
+            None => LocalFile::Absent,
+        }
     }
 }
 
@@ -562,7 +574,7 @@ fn one_file(
         return Default::default();
     }
     let paths = CalledPaths::new();
-    let find = |path: &str| paths.file(objects, commit.text.tree, path);
+    let find = |path: &str| paths.file(objects, commit.text.tree, path).file();
     let local = AtCommit { objects, find: &find, asked: RefCell::default() };
     let analysis = analysis::analyse(path, &bytes, &local, None);
     let uses = analysis.uses.iter().map(|used| {

@@ -9,9 +9,9 @@ use gix::ObjectId;
 use rayon::prelude::*;
 
 use crate::analysis::{Analysis, Seen, analyse};
-use crate::called::CalledPaths;
+use crate::called::{CalledPaths, Place};
 use crate::exposure::{self, Exposed, Outline};
-use crate::flow::{LocalFiles, NoFiles};
+use crate::flow::{LocalFile, LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
 use crate::report::{
@@ -157,8 +157,12 @@ fn scan_within(options: &Options, take: &mut (dyn FnMut(Part) + Send)) -> Totals
     for path in &options.paths {
         let mut scanned = Scanned::new(options);
         match source::find(path) {
-            Ok(sources) => {
+            Ok(source::Found { sources, problems }) => {
                 totals.paths_read += 1;
+                for what in problems {
+                    let given = RepositoryName { given: path.display().to_string(), identity: None };
+                    scanned.problem(given, None, "over-limit", what);
+                }
                 for source in sources {
                     let loose = matches!(source, Source::File(_));
                     // Loose files of one path are one part.
@@ -265,6 +269,11 @@ impl<'o> Scanned<'o> {
         self.stats.repositories += 1;
         match source {
             Source::File(path) => self.file(given, path),
+            Source::WorkTree(work_tree) => {
+                let name = self.name(work_tree, None);
+                let versions = self.work_tree(work_tree, &name, &BTreeSet::new());
+                self.join(&name, None, versions);
+            }
             Source::Refused { work_tree, why } => {
                 let name = self.name(work_tree, None);
                 self.problem(name.clone(), None, "refused", why.clone());
@@ -951,7 +960,8 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn file_at(&self, commit: usize, path: &str) -> Option<ObjectId> {
-        self.called.file(self.objects, self.history.commits.get(commit)?.text.tree, path)
+        let tree = self.history.commits.get(commit)?.text.tree;
+        self.called.file(self.objects, tree, path).id(tree.kind())
     }
 
     /// A workflow's text once for each combination with what it calls, which may change while the text stays.
@@ -1092,28 +1102,47 @@ struct AtCommit<'o> {
 }
 
 impl LocalFiles for AtCommit<'_> {
-    fn read(&self, path: &str) -> Option<String> {
-        let id = self.called.file(self.objects, self.tree, path)?;
-        let bytes = self.objects.blob(id).ok().filter(|bytes| bytes.len() <= CALLED_MAX)?;
-        String::from_utf8(bytes).ok()
+    fn read(&self, path: &str) -> LocalFile {
+        let id = match self.called.file(self.objects, self.tree, path) {
+            Place::File(id) => id,
+            Place::Nowhere => return LocalFile::Absent,
+            Place::Astray => return LINKED,
+        };
+        match self.objects.blob(id) {
+            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Err(error) => error.into(),
+        }
     }
 }
 
-/// Files below a folder; no link on the way is followed.
+/// Files below a folder. A link on the way is not followed: it may lead out of the tree, or back into it forever.
 pub struct Folder(pub PathBuf);
 
 impl LocalFiles for Folder {
-    fn read(&self, path: &str) -> Option<String> {
+    fn read(&self, path: &str) -> LocalFile {
         let mut at = self.0.clone();
         for part in path.split('/') {
             if matches!(part, "" | "." | "..") {
-                return None;
+                return LocalFile::Absent;
             }
             at.push(part);
-            if std::fs::symlink_metadata(&at).ok()?.is_symlink() {
-                return None;
+            match std::fs::symlink_metadata(&at) {
+                Ok(metadata) if metadata.is_symlink() => return LINKED,
+                Ok(_) => {}
+                Err(_) => return LocalFile::Absent,
             }
         }
-        String::from_utf8(source::read_file(&at, CALLED_MAX as u64).ok()?).ok()
+        match std::fs::metadata(&at) {
+            Ok(metadata) if metadata.is_dir() => return LocalFile::Absent,
+            Ok(metadata) if metadata.len() > CALLED_MAX as u64 => return LocalFile::TOO_LARGE,
+            _ => {}
+        }
+        match source::read_file(&at, CALLED_MAX as u64) {
+            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Err(_) => LocalFile::Unread("a file that it calls can't be read"),
+        }
     }
 }
+
+/// A link instead of a file.
+const LINKED: LocalFile = LocalFile::Unread("a file that it calls is a link, which is not followed");

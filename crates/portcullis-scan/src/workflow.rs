@@ -43,6 +43,8 @@ pub struct Workflow {
     pub inputs: Vec<Entry>,
     /// `permissions:`, where given.
     pub permissions: Option<Arc<Node>>,
+    /// Whether jobs or steps past the limits were left out.
+    pub is_cut: bool,
 }
 
 /// One event that starts a workflow, with its filters.
@@ -149,6 +151,7 @@ impl Workflow {
             workflow.is_action = true;
             workflow.inputs = entries(root.get("inputs"));
             workflow.jobs.push(Job { steps: steps(runs), bytes: runs.bytes, ..Job::default() });
+            workflow.is_cut = has_more_steps(runs);
             return workflow;
         }
         // YAML 1.1 readers turn the key `on` into `true`; ours keeps the text, both are accepted.
@@ -161,7 +164,9 @@ impl Workflow {
         if let Some(jobs) = root.get("jobs") {
             for (key, node) in jobs.entries().into_iter().take(JOBS_MAX) {
                 workflow.jobs.push(job(key.text().unwrap_or(""), node, shell.clone()));
+                workflow.is_cut |= has_more_steps(node);
             }
+            workflow.is_cut |= jobs.entries().len() > JOBS_MAX;
         }
         workflow
     }
@@ -217,6 +222,11 @@ fn job(id: &str, node: &Arc<Node>, shell: Option<String>) -> Job {
         shell: default_shell(node).or(shell),
         permissions: node.get("permissions").cloned(),
     }
+}
+
+fn has_more_steps(node: &Arc<Node>) -> bool {
+    node.get("steps")
+        .is_some_and(|steps| matches!(&steps.content, Content::Sequence(items) if items.len() > STEPS_MAX))
 }
 
 fn steps(node: &Arc<Node>) -> Vec<Step> {

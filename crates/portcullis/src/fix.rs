@@ -156,8 +156,10 @@ fn workflows(path: &Path) -> anyhow::Result<(PathBuf, Vec<PathBuf>)> {
 }
 
 fn identity(root: &Path) -> Option<String> {
-    source::find(root).ok()?.into_iter().find_map(|found| match found {
-        Source::Repository { git, .. } => portcullis_scan::objects::open(&git).ok()?.name_as_written(),
+    source::find(root).ok()?.sources.into_iter().find_map(|found| match found {
+        Source::Repository { git, work_tree } if work_tree.as_deref().is_none_or(|tree| tree == root) => {
+            portcullis_scan::objects::open(&git).ok()?.name_as_written()
+        }
         _ => None,
     })
 }

@@ -12,6 +12,8 @@ use crate::workflow::expression::Contexts;
 use crate::workflow::{Entry, HandedSecrets, Job, Step, Workflow};
 use crate::yaml::{Content, Node};
 
+const CUT: &str = "more jobs or steps than are read";
+
 /// Follows everything in one workflow.
 pub fn trace(workflow: &Workflow, path: &str, text: &str, local: &dyn LocalFiles) -> Trace {
     let mut tracer = Tracer::new(local, path, text);
@@ -119,6 +121,9 @@ fn find<'m>(map: &'m HashMap<String, Value>, name: &str) -> Option<&'m Value> {
 
 fn run_workflow(tracer: &mut Tracer<'_>, workflow: &Workflow, called: &Called) {
     let mut jobs = JobOutputs::new();
+    if workflow.is_cut {
+        tracer.incomplete(CUT);
+    }
     if called.depth == 0 {
         tracer.trace.other_work = vec![0; workflow.jobs.len()];
     }
@@ -395,8 +400,14 @@ fn call_action(
         );
         return;
     };
-    let Ok(root) = crate::yaml::parse(&text) else { return };
+    let Ok(root) = crate::yaml::parse(&text) else {
+        tracer.incomplete("a local action that can't be parsed");
+        return;
+    };
     let action = Workflow::read(&root);
+    if action.is_cut {
+        tracer.incomplete(CUT);
+    }
     let inner = Called {
         inputs: Some(with_defaults(&action, inputs)),
         // A composite action has no `secrets` context.
@@ -466,7 +477,10 @@ fn call_workflow(tracer: &mut Tracer<'_>, job: &Job, uses: &Arc<Node>, scope: &S
             tracer.works();
             return;
         };
-        let Ok(root) = crate::yaml::parse(&text) else { return };
+        let Ok(root) = crate::yaml::parse(&text) else {
+            tracer.incomplete("a reusable workflow that can't be parsed");
+            return;
+        };
         let callee = Workflow::read(&root);
         let inputs = Some(with_defaults(&callee, inputs));
         let inner = Called { inputs, secrets, environment: HashMap::new(), file, depth: called.depth + 1 };

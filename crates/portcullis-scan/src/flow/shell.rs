@@ -26,7 +26,7 @@ use crate::text::RepositoryText;
 /// Deepest nesting of syntax, calls and decoded scripts together.
 const DEPTH_MAX: usize = 120;
 /// Most items of a `for` list that are tried one by one.
-const ITEMS_MAX: usize = 32;
+const ITEMS_MAX: usize = 256;
 /// How often the parser may report progress; it does so every few hundred steps, so this bounds its work.
 const PARSER_REPORTS_MAX: u32 = 20_000;
 
@@ -704,6 +704,9 @@ impl<'t, 'a> Shell<'t, 'a> {
             return Value::empty();
         };
         let mut output = Value::empty();
+        if items.len() > ITEMS_MAX {
+            self.tracer.incomplete("a loop over too many words");
+        }
         items.truncate(ITEMS_MAX);
         if items.is_empty() {
             items.push(Value::unknown());

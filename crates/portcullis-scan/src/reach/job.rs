@@ -110,7 +110,7 @@ impl Reader<'_> {
             return None;
         }
         called.insert(path.to_owned());
-        let text = self.local.read(path)?;
+        let text = self.local.read(path).text()?;
         let root = crate::yaml::parse(&text).ok()?;
         let workflow = Workflow::read(&root);
         Some(File { path: path.to_owned(), text, root, workflow })

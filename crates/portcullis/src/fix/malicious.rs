@@ -48,7 +48,11 @@ pub(super) fn run(
     writes: bool,
     format: TextFormat,
 ) -> anyhow::Result<Outcome> {
-    let sources = source::find(path)?;
+    let mut sources = source::find(path)?.sources;
+    // Clones that lie in its work tree have branches of their own, which are not asked for.
+    sources.retain(|source| {
+        !matches!(source, Source::Repository { work_tree: Some(tree), .. } | Source::WorkTree(tree) if tree != path)
+    });
     let [Source::Repository { git, work_tree }] = sources.as_slice() else {
         bail!("taking malicious workflows out of `{}`: expected one repository there", path.display());
     };
