@@ -415,6 +415,8 @@ impl<'q> Asked<'q> {
             flow,
             exposures,
             accepted: None,
+            accepted_by: None,
+            comment_refused: None,
             job: Some(ReachedJob {
                 id: RepositoryText::new(newest.job.clone()),
                 references: newest.references.clone(),

@@ -189,12 +189,28 @@ pub struct Finding {
     pub flow: Vec<FlowHop>,
     /// Since when, until when, on which refs.
     pub exposures: Vec<Exposure>,
-    /// Why the operator accepts it, where he does. Set by the program, never by anything in the repository.
+    /// Why it is accepted, where it is: the operator's words, or those of a comment beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accepted: Option<String>,
+    pub accepted: Option<RepositoryText>,
+    /// Who accepts it. A comment in the repository accepts nothing worse than `exposed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_by: Option<AcceptedBy>,
+    /// Why a comment beside it that means to accept it doesn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment_refused: Option<String>,
     /// The job that used an action which was taken over; `reach` alone sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<ReachedJob>,
+}
+
+/// Who accepts a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceptedBy {
+    /// Whoever runs the scan, from outside the repository.
+    Operator,
+    /// A comment in the workflow itself.
+    Comment,
 }
 
 /// A job that used an action, and what it could reach besides the finding's secrets.

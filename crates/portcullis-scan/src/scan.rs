@@ -665,6 +665,8 @@ impl Joint<'_> {
             flow: seen.flow.clone(),
             exposures: self.exposures(version, seen, &held, &exposed),
             accepted: None,
+            accepted_by: None,
+            comment_refused: None,
             job: None,
         })
     }

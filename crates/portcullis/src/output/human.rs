@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use portcullis_scan::Report;
 use portcullis_scan::reach;
-use portcullis_scan::report::{Basis, Certainty, Finding, Moment, ReachedJob, RefSpan, Standing, Verdict};
+use portcullis_scan::report::{
+    AcceptedBy, Basis, Certainty, Finding, Moment, ReachedJob, RefSpan, Standing, Verdict,
+};
 use portcullis_scan::signal;
 use portcullis_scan::span::{Position, Span};
 use portcullis_scan::techniques;
@@ -153,7 +155,11 @@ impl Excerpt {
 
 fn details(out: &mut impl Write, finding: &Finding, explain: bool) -> io::Result<()> {
     if let Some(reason) = &finding.accepted {
-        writeln!(out, "  accepted: {}", escape(reason, Lines::One))?;
+        let whose = match finding.accepted_by {
+            Some(AcceptedBy::Comment) => " (a comment in the workflow says so)",
+            _ => "",
+        };
+        writeln!(out, "  accepted: {}{whose}", reason.for_terminal())?;
     }
     exposed(out, finding)?;
     opens(out, finding)?;

@@ -51,9 +51,12 @@ fn line(out: &mut impl Write, kind: &str, object: &impl Serialize) -> io::Result
 
 /// Escapes what serde leaves as it is: beyond ASCII, characters that deceive the eye stand only inside strings, where
 /// JSON's `\u` means the same.
+///
+/// `##[` goes too: in the log of a GitHub Actions job it would be a command wherever in a line it stands.
 pub(crate) fn escaped(json: &str) -> String {
+    let json = json.replace("##[", "##\\u005b");
     if json.is_ascii() && !json.contains('\u{7f}') {
-        return json.to_owned();
+        return json;
     }
     let mut out = String::with_capacity(json.len());
     let mut units = [0; 2];

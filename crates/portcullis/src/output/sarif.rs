@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use portcullis_scan::Report;
-use portcullis_scan::report::{Certainty, Finding, Verdict};
+use portcullis_scan::report::{AcceptedBy, Certainty, Finding, Verdict};
 use portcullis_scan::span::Span;
 use portcullis_scan::techniques;
 use serde_json::{Value, json};
@@ -91,7 +91,13 @@ fn result(finding: &Finding) -> Value {
         insert(&mut result, "codeFlows", json!([{ "threadFlows": [{ "locations": hops }] }]));
     }
     if let Some(reason) = &finding.accepted {
-        insert(&mut result, "suppressions", json!([{ "kind": "external", "justification": reason }]));
+        // SARIF 2.1.0, 3.35.2: `inSource` is a comment in the code, `external` what the operator keeps.
+        let kind = if finding.accepted_by == Some(AcceptedBy::Comment) { "inSource" } else { "external" };
+        insert(
+            &mut result,
+            "suppressions",
+            json!([{ "kind": kind, "status": "accepted", "justification": reason.unescaped() }]),
+        );
     }
     result
 }

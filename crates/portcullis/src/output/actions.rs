@@ -1,0 +1,83 @@
+//! The log of a GitHub Actions job, where a line can be a command to the runner.
+//!
+//! `::name::` at the start of a line, after any white space, and `##[name]` anywhere in it are commands
+//! (docs.github.com, "Workflow commands for GitHub Actions"). Text of a repository would forge them, so it stands between marks that switch commands off, with
+//! a word that nobody can know before.
+
+use std::io::{self, Write};
+
+/// Whether this process writes into such a log.
+pub(crate) fn is_log() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Prints for people: what `write` prints, between marks where it goes into the log of a job.
+pub(crate) fn marked<W: Write>(
+    out: &mut W,
+    is_log: bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    if !is_log {
+        return write(out);
+    }
+    // Whole before the first byte is printed: whatever fails on the way leaves no mark open.
+    let mut text = Vec::new();
+    write(&mut text)?;
+    let word = uuid::Uuid::new_v4().simple().to_string();
+    writeln!(out, "::stop-commands::{word}")?;
+    out.write_all(&without_brackets(&text))?;
+    if !text.ends_with(b"\n") {
+        writeln!(out)?;
+    }
+    writeln!(out, "::{word}::")
+}
+
+/// The old form, `##[name]`, also colours and folds lines where the log is shown, whatever the marks say.
+fn without_brackets(text: &[u8]) -> Vec<u8> {
+    String::from_utf8_lossy(text).replace("##[", "##\\u{5b}").into_bytes()
+}
+
+/// A line of an error, which no marks protect: nothing in it starts a line, and nothing in it is a command.
+pub(crate) fn plain(text: &str) -> String {
+    let text = text.replace("##[", "##\\u{5b}");
+    let lines = text
+        .lines()
+        .map(|line| if line.trim_start().starts_with("::") { format!("| {line}") } else { line.to_owned() });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_off_while_the_text_stands() {
+        let printed = |is_log| {
+            let mut out = Vec::new();
+            marked(&mut out, is_log, |out| out.write_all(b"::error::x\n##[group]y")).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(printed(false), "::error::x\n##[group]y");
+        let (one, other) = (printed(true), printed(true));
+        assert_ne!(one, other, "the word is known before");
+        let lines: Vec<&str> = one.lines().collect();
+        let word = lines[0].strip_prefix("::stop-commands::").unwrap();
+        assert!(word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit()));
+        assert_eq!(lines[1..], ["::error::x", "##\\u{5b}group]y", &format!("::{word}::")]);
+    }
+
+    #[test]
+    fn what_fails_leaves_no_mark() {
+        let mut out = Vec::new();
+        let failed = marked(&mut out, true, |out| {
+            out.write_all(b"x")?;
+            Err(io::Error::other("broken"))
+        });
+        assert!(failed.is_err() && out.is_empty());
+    }
+
+    #[test]
+    fn an_error_is_no_command() {
+        assert_eq!(plain("a\n  ::error::b\n##[c]"), "a\n|   ::error::b\n##\\u{5b}c]");
+    }
+}
