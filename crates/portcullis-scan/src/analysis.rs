@@ -13,6 +13,7 @@ use crate::flow::trace::{Channel, Delivery, Observation, ObservationKind, Trace}
 use crate::flow::value::{Hop, HopKind, Source};
 use crate::report::{Certainty, Class, Destination, FlowHop};
 use crate::signal::Signal;
+use crate::silence::{Comments, Said};
 use crate::span::{Bytes, LineIndex, Span};
 use crate::technique::{Evidence, Sighting};
 use crate::text::RepositoryText;
@@ -79,6 +80,8 @@ pub struct Seen {
     pub flow: Vec<FlowHop>,
     /// Whether a job with an `environment` is concerned, whose secrets the repository does not share.
     pub environment: bool,
+    /// What a comment beside it says.
+    pub said: Option<Said>,
 }
 
 /// A credential that publishes packages.
@@ -168,7 +171,7 @@ fn analyse_tree(
             what: "not UTF-8; analysed with the broken bytes replaced".to_owned(),
         });
     }
-    let shown = Shown::new(&trace);
+    let shown = Shown::new(&trace, Comments::read(text, root));
     for technique in crate::techniques::ALL {
         for sighting in technique.look(&evidence) {
             analysis.seen.push(shown.seen(technique.id(), sighting, &evidence));
@@ -260,6 +263,7 @@ pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
         span,
         flow: Vec::new(),
         environment: false,
+        said: None,
     };
     let mut hash = sha2::Sha256::new();
     hash.update(b"unanalysed");
@@ -295,12 +299,13 @@ pub fn names_in(text: &str) -> BTreeSet<String> {
 
 struct Shown<'t> {
     trace: &'t Trace,
+    comments: Comments,
     lines: Vec<LineIndex<'t>>,
 }
 
 impl<'t> Shown<'t> {
-    fn new(trace: &'t Trace) -> Self {
-        Self { trace, lines: trace.files.iter().map(|file| LineIndex::new(&file.text)).collect() }
+    fn new(trace: &'t Trace, comments: Comments) -> Self {
+        Self { trace, comments, lines: trace.files.iter().map(|file| LineIndex::new(&file.text)).collect() }
     }
 
     fn span(&self, file: usize, bytes: Bytes) -> Span {
@@ -337,13 +342,15 @@ impl<'t> Shown<'t> {
             span: Span::default(),
             flow: Vec::new(),
             environment: false,
+            said: None,
         };
-        let mut first = true;
+        let (mut first, mut file) = (true, None);
         for at in &sighting.deliveries {
             let Some((delivery, place)) = evidence.delivery(*at) else { continue };
             if first {
                 // Where it leaves, in the workflow itself; a sink in a called script is where that is called from.
                 seen.span = self.span(delivery.file, delivery.bytes);
+                file = Some(delivery.file);
                 first = false;
             }
             seen.environment |= evidence.workflow.jobs.get(delivery.job).is_some_and(|job| job.environment);
@@ -352,6 +359,7 @@ impl<'t> Shown<'t> {
         for at in &sighting.publishings {
             let Some(publishing) = self.trace.publishings.get(*at) else { continue };
             seen.span = self.span(publishing.file, publishing.bytes);
+            file = Some(publishing.file);
             let key = format!("service:{}", publishing.registry);
             let name = Some(RepositoryText::new(publishing.registry.clone()));
             seen.destinations
@@ -367,6 +375,7 @@ impl<'t> Shown<'t> {
             let Some(observation) = self.trace.observations.get(*at) else { continue };
             if seen.span == Span::default() {
                 seen.span = self.span(observation.file, observation.bytes);
+                file = Some(observation.file);
             }
             if observation.kind == ObservationKind::RemoteCode {
                 self.receives_all(&mut seen, observation);
@@ -381,6 +390,8 @@ impl<'t> Shown<'t> {
         seen.secrets.sort();
         seen.secrets.dedup_by(|a, b| a.0 == b.0);
         seen.flow.truncate(HOPS_MAX);
+        // The first file is the workflow; what it calls has no say.
+        seen.said = (file == Some(0)).then(|| self.comments.beside(rule, seen.span.start)).flatten();
         seen
     }
 

@@ -20,6 +20,7 @@ pub mod rewrite;
 pub mod scan;
 pub mod services;
 pub mod signal;
+pub mod silence;
 pub mod source;
 pub mod span;
 pub mod technique;

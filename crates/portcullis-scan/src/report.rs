@@ -197,7 +197,7 @@ pub struct Finding {
     pub accepted_by: Option<AcceptedBy>,
     /// Why a comment beside it that means to accept it doesn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comment_refused: Option<String>,
+    pub comment_refused: Option<RepositoryText>,
     /// The job that used an action which was taken over; `reach` alone sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<ReachedJob>,

@@ -15,11 +15,12 @@ use crate::flow::{LocalFile, LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
 use crate::report::{
-    Basis, Certainty, Document, Exposure, Finding, Problem, RepositoryName, SCHEMA, Secret, Standing, Stats,
-    UsedFor, finding_id,
+    AcceptedBy, Basis, Certainty, Document, Exposure, Finding, Problem, RepositoryName, SCHEMA, Secret,
+    Standing, Stats, UsedFor, finding_id,
 };
 use crate::services;
 use crate::signal::Signal;
+use crate::silence;
 use crate::source::{self, Source};
 use crate::text::RepositoryText;
 use crate::verdict::weigh;
@@ -642,6 +643,10 @@ impl Joint<'_> {
         let places: Vec<usize> = group.iter().map(|(at, _)| *at).collect();
         let exposed = self.exposed(version, &held, &places);
         let signals = self.signals(version, seen, &exposed);
+        let verdict = weigh(seen.rule, &signals);
+        let (accepted, comment_refused) = self.accepted(&group, &exposed).map_or((None, None), |said| {
+            said.map_or_else(|why| (None, Some(why)), |reason| (Some(reason), None))
+        });
         let names: Vec<String> = seen.pairs.iter().map(|(secret, _)| secret.clone()).collect();
         let keys: Vec<String> = seen.destinations.iter().map(|(key, _)| key.clone()).collect();
         let mut destinations: Vec<_> =
@@ -651,7 +656,7 @@ impl Joint<'_> {
         Some(Finding {
             id: finding_id(seen.rule, &version.path, &names, &keys),
             rule: seen.rule.to_owned(),
-            verdict: weigh(seen.rule, &signals),
+            verdict,
             standing: exposed.standing.unwrap_or(Standing::CouldRun),
             signals: signals.iter().map(|signal| signal.id().to_owned()).collect(),
             repository: self.name.clone(),
@@ -664,11 +669,55 @@ impl Joint<'_> {
             destinations,
             flow: seen.flow.clone(),
             exposures: self.exposures(version, seen, &held, &exposed),
-            accepted: None,
-            accepted_by: None,
-            comment_refused: None,
+            accepted_by: accepted.is_some().then_some(AcceptedBy::Comment),
+            accepted,
+            comment_refused: comment_refused.map(RepositoryText::new),
             job: None,
         })
+    }
+
+    /// What comments say about a finding: the reason for which they accept it, or why they don't.
+    ///
+    /// A comment speaks for the version that holds it. So each version that stands on a branch must have one, and no
+    /// version, past ones included, may be worse than a comment can accept.
+    fn accepted(
+        &self,
+        group: &[(usize, &Seen)],
+        exposed: &Exposed,
+    ) -> Option<Result<RepositoryText, String>> {
+        let (_, newest) = group.last()?;
+        let said = newest.said.as_ref()?;
+        let reason = match &said.reason {
+            Ok(reason) => reason.clone(),
+            Err(why) => return Some(Err(why.clone())),
+        };
+        for (at, seen) in group {
+            let version = self.versions.get(*at)?;
+            let verdict = weigh(seen.rule, &self.signals(version, seen, exposed));
+            if let Some(why) = silence::refused(verdict, said) {
+                return Some(Err(why));
+            }
+            let speaks = seen.said.as_ref().is_some_and(|said| said.reason.is_ok());
+            if !speaks && let Some(place) = self.stands_on(version) {
+                let short: String = version.blob.chars().take(7).collect();
+                return Some(Err(format!(
+                    "the comment in line {} is for its own version of the file; version {short}, which stands {place}, has none",
+                    said.line
+                )));
+            }
+        }
+        Some(Ok(reason))
+    }
+
+    /// Where a version stands now, of the places that its owner can change. Tags and pull requests keep theirs for ever.
+    fn stands_on(&self, version: &Version) -> Option<String> {
+        if version.commits.is_empty() {
+            return Some("in the work tree".to_owned());
+        }
+        let is_branch = |name: &str| name.starts_with("refs/heads/") || name.starts_with("refs/remotes/");
+        let mut branches = self.history.heads.iter().filter(|head| is_branch(&head.name));
+        let head = branches.find(|head| version.commits.binary_search(&head.commit).is_ok())?;
+        Some(format!("on `{}`", head.name))
     }
 
     fn exposed(&self, newest: &Version, held: &[&Version], places: &[usize]) -> Exposed {

@@ -23,6 +23,10 @@ use accepted::{Acceptance, Accepted};
   portcullis scan --format json ~/src      every repository below a folder, as one document
   portcullis scan --min-verdict malicious  only what nobody does for themselves
 
+Who may silence a finding: `--accept` and `--config`, any finding, from outside the repository. In a workflow the comment
+`# portcullis: accept RULE REASON`, on the finding's line or the one above, silences findings that are `exposed` or `advice`, never
+what is `malicious` or `suspicious`: a thief can write a comment, too. What is accepted is still listed, and does not count.
+
 Exit code 0: nothing found; 1: something found; 2: nothing could be read.")]
 pub(crate) struct Arguments {
     /// Work trees, bare repositories, workflow files, or folders that hold any of these

@@ -161,6 +161,9 @@ fn details(out: &mut impl Write, finding: &Finding, explain: bool) -> io::Result
         };
         writeln!(out, "  accepted: {}{whose}", reason.for_terminal())?;
     }
+    if let Some(why) = &finding.comment_refused {
+        writeln!(out, "  note:     {}", why.for_terminal())?;
+    }
     exposed(out, finding)?;
     opens(out, finding)?;
     if let Some(job) = &finding.job {
