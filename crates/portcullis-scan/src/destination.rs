@@ -12,6 +12,9 @@ use crate::report::Class;
 use crate::services::{self, Service};
 use crate::text::RepositoryText;
 
+/// What a place is called whose host comes out of a file, a command or another machine's answer.
+pub const ONLY_THE_RUN_KNOWS: &str = "unknown";
+
 /// A place that something was delivered to.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -34,6 +37,7 @@ impl Place {
     pub fn key(&self) -> String {
         match &self.host {
             Some(host) => host.clone(),
+            None if self.class == Class::Unknown && self.name == ONLY_THE_RUN_KNOWS => self.name.clone(),
             None => match self.class {
                 Class::Log => "workflow-log".to_owned(),
                 Class::Configured => format!("configured:{}", self.name),
@@ -138,6 +142,9 @@ pub fn of_address(target: &Value) -> Place {
         // A secret as the name of a host below somebody's zone.
         return known_host(zone, template);
     }
+    if let Some(place) = only_the_run_knows(target, &template) {
+        return place;
+    }
     match target.parts.first() {
         None => return configured("nothing".to_owned()),
         Some(Part::Run(name)) => {
@@ -174,6 +181,38 @@ pub fn of_address(target: &Value) -> Place {
         return known_host(zone, template);
     }
     known_host(host, template)
+}
+
+/// The place of an address whose host comes out of a file, a command, or the answer of another machine.
+fn only_the_run_knows(target: &Value, template: &str) -> Option<Place> {
+    let start = match target.parts.first()? {
+        Part::Text(text) => match text.split_once("://") {
+            Some((_, rest)) if rest.contains(['/', '?', '#']) => return None,
+            Some((_, rest)) if !rest.is_empty() && !rest.ends_with('@') => return None,
+            Some(_) => 1,
+            None => return None,
+        },
+        _ => 0,
+    };
+    let part = target.parts.get(start)?;
+    // What follows may be the literal end of a name, whose owner is known then.
+    let unknown = Place {
+        class: Class::Unknown,
+        host: None,
+        url: Some(RepositoryText::new(template)),
+        service: None,
+        local: false,
+        name: ONLY_THE_RUN_KNOWS.to_owned(),
+    };
+    match part {
+        Part::Remote(from) => {
+            // A service says itself where its own secrets go next.
+            let service = host_of(from).and_then(|host| services::of_host(&host));
+            Some(Place { service, ..unknown })
+        }
+        Part::Unknown if zone(template).is_none() => Some(unknown),
+        _ => None,
+    }
 }
 
 /// The literal end of a host name that begins with something variable: whoever holds it sees every name below it.

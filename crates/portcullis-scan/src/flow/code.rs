@@ -36,6 +36,7 @@ pub struct Program<'t, 'a, 's> {
     printed: Value,
     tree: &'s Tree,
     depth: usize,
+    memory: powershell::Memory,
 }
 
 /// Follows a program; returns what it prints.
@@ -46,6 +47,19 @@ pub fn run(
     language: Language,
     script: &Script,
     depth: usize,
+) -> Value {
+    run_within(tracer, state, environment, language, script, depth, &mut HashMap::new())
+}
+
+/// Follows code that another program runs in itself, with the variables of that program.
+fn run_within(
+    tracer: &mut Tracer<'_>,
+    state: &mut JobState,
+    environment: &HashMap<String, Value>,
+    language: Language,
+    script: &Script,
+    depth: usize,
+    variables: &mut HashMap<String, Value>,
 ) -> Value {
     if script.text.len() > SCRIPT_MAX {
         tracer.incomplete("a script that is too long");
@@ -78,10 +92,17 @@ pub fn run(
         printed: Value::empty(),
         tree: &tree,
         depth,
+        memory: powershell::Memory::default(),
     };
-    program.declare(tree.root_node(), 0);
-    let mut output = Value::empty();
-    program.eval_all(tree.root_node(), &mut output);
+    program.variables = std::mem::take(variables);
+    if language == Language::PowerShell {
+        program.run_powershell(tree.root_node());
+    } else {
+        program.declare(tree.root_node(), 0);
+        let mut output = Value::empty();
+        program.eval_all(tree.root_node(), &mut output);
+    }
+    *variables = program.variables;
     program.printed
 }
 
@@ -180,8 +201,6 @@ impl Program<'_, '_, '_> {
             Value::unknown()
         } else if !self.tracer.spend() {
             Value::unknown()
-        } else if self.language == Language::PowerShell {
-            self.eval_powershell(node)
         } else {
             let value = self.eval_within(node);
             self.tracer.charge(&value);

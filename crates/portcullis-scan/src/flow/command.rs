@@ -8,7 +8,9 @@ mod curl;
 mod filter;
 mod grant;
 mod image;
+pub use curl::answer;
 pub use filter::{decode_base64, decode_utf16_base64};
+pub use image::words;
 mod network;
 mod tool;
 
@@ -382,7 +384,7 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
             Language::JavaScript => {
                 matches!(text.as_str(), "-e" | "-p" | "--eval" | "--print" | "-pe" | "eval")
             }
-            Language::PowerShell => text.eq_ignore_ascii_case("-command") || text.eq_ignore_ascii_case("-c"),
+            Language::PowerShell => is_parameter(&text, "-command"),
             Language::Other => matches!(text.as_str(), "-e" | "-r" | "-ne" | "-pe" | "-E" | "-le"),
         };
         let positional = || -> Vec<Value> {
@@ -396,8 +398,16 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
             }
             return run_text(shell, language, code.value.clone(), positional, code.bytes);
         }
-        let encoded =
-            ["-encodedcommand", "-enc", "-e", "-ec"].iter().any(|name| text.eq_ignore_ascii_case(name));
+        let encoded = is_parameter(&text, "-encodedcommand") || text.eq_ignore_ascii_case("-ec");
+        let takes_value =
+            ["-windowstyle", "-executionpolicy", "-version", "-workingdirectory", "-inputformat"]
+                .iter()
+                .any(|name| is_parameter(&text, name))
+                || ["-ep", "-ex"].iter().any(|name| text.eq_ignore_ascii_case(name));
+        if language == Language::PowerShell && !encoded && takes_value {
+            arguments.next();
+            continue;
+        }
         if language == Language::PowerShell && encoded {
             let Some((_, code)) = arguments.next() else { break };
             let decoded = code.value.literal().and_then(filter::decode_utf16_base64);
@@ -441,6 +451,12 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
         return Value::unknown();
     }
     run_text(shell, language, call.stdin.clone(), Vec::new(), call.bytes)
+}
+
+/// Whether a word is a parameter of PowerShell's own command line, which may be cut short: `-enc`.
+fn is_parameter(word: &str, name: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    lower.len() >= 2 && lower.starts_with('-') && name.starts_with(&lower)
 }
 
 /// Code as a value: literal code is analysed, code from an address is noted.

@@ -108,10 +108,25 @@ pub fn run_words(
     depth: usize,
 ) {
     let (file, bytes) = (place.file, place.bytes(0..0));
-    let Some(parsed) = parse(tracer, place) else { return };
-    let mut shell = Shell::new(tracer, state, environment, parsed, depth);
-    let output = shell.invoke(words, bytes);
+    let output = run_program(tracer, state, environment, place, words, Value::empty(), depth);
     tracer.log(&output, file, bytes);
+}
+
+/// As [`run_words`], with something on its input; returns what it prints.
+pub fn run_program(
+    tracer: &mut Tracer<'_>,
+    state: &mut JobState,
+    environment: &HashMap<String, Value>,
+    place: Script,
+    words: Vec<Argument>,
+    stdin: Value,
+    depth: usize,
+) -> Value {
+    let bytes = place.bytes(0..0);
+    let Some(parsed) = parse(tracer, place) else { return Value::unknown() };
+    let mut shell = Shell::new(tracer, state, environment, parsed, depth);
+    shell.stdin = stdin;
+    shell.invoke(words, bytes)
 }
 
 fn parse(tracer: &mut Tracer<'_>, script: Script) -> Option<Arc<Parsed>> {

@@ -70,6 +70,13 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         });
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
+    if place.class == Class::Unknown && place.host.is_none() && place.service.is_none() {
+        signals.insert(Signal::UnknownDestination);
+        if everything {
+            signals.insert(Signal::ForeignDestination);
+        }
+        return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+    }
     if let Some(service) = place.service {
         let strangers = unrelated(&names, Some(&service.name), None);
         let misplaced = payload && strangers;

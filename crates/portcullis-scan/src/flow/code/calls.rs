@@ -450,7 +450,7 @@ impl Program<'_, '_, '_> {
         None
     }
 
-    fn file(&mut self, path: &str, first: &Value, bytes: Bytes) -> Value {
+    pub(super) fn file(&mut self, path: &str, first: &Value, bytes: Bytes) -> Value {
         if let Some(source) = crate::flow::command::credential_file(path) {
             return self.tracer.enter(
                 source,
@@ -573,15 +573,20 @@ impl Program<'_, '_, '_> {
         }
         let script = Script::from_value(code, self.script.file, bytes);
         {
-            let output = super::run(
+            let mut variables = std::mem::take(&mut self.variables);
+            let output = super::run_within(
                 self.tracer,
                 self.state,
                 self.environment,
                 self.language,
                 &script,
                 self.depth + 10,
+                &mut variables,
             );
-            self.print(&output, bytes);
+            self.variables = variables;
+            if self.language != Language::PowerShell {
+                self.print(&output, bytes);
+            }
             output
         }
     }
@@ -660,6 +665,15 @@ pub(super) fn address(value: &Value) -> Option<Value> {
         }
     }
     Some(found)
+}
+
+/// The first bare host name or address in the literal text of a value.
+pub(super) fn host(value: &Value) -> Option<Value> {
+    let texts = value.parts.iter().filter_map(|part| match part {
+        Part::Text(text) => host_in(text),
+        _ => None,
+    });
+    texts.map(Value::text).next()
 }
 
 /// A bare host name or address in a literal.

@@ -1,335 +1,388 @@
-//! PowerShell: commands with pipelines, methods of .NET, and `$env:`.
+//! PowerShell: statements and expressions as the streams of items that they put out.
+//!
+//! Everything in PowerShell yields a list, so everything here does: what a pipeline hands on, what a block puts out, the
+//! elements of an array. Hash tables and script blocks are kept by the name of their variable, for splatting and `&`.
+
+mod assignment;
+mod cmdlet;
+mod command;
+mod expression;
+mod file;
+mod method;
+mod operator;
+mod web;
+
+use std::collections::HashMap;
+use std::ops::Range;
 
 use tree_sitter::Node;
 
 use super::Program;
-use crate::flow::command::Language;
-use crate::flow::trace::{Channel, ObservationKind, Role};
-use crate::flow::value::{Encoding, HopKind, Part, Value};
+use crate::flow::value::{Part, Value};
+
+/// What a statement puts out, one value an item.
+pub(super) type Items = Vec<Value>;
+
+/// Most items of a list that are looked at one by one; the rest are joined in the last.
+const ITEMS_MAX: usize = 64;
+
+/// What PowerShell keeps beside plain values, by lower-case variable name.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    lists: HashMap<String, Items>,
+    tables: HashMap<String, Vec<(String, Value)>>,
+    blocks: HashMap<String, Range<usize>>,
+    aliases: HashMap<String, String>,
+}
 
 impl Program<'_, '_, '_> {
-    pub(super) fn eval_powershell(&mut self, node: Node<'_>) -> Value {
+    /// Runs a whole script; what its statements put out is printed.
+    pub(super) fn run_powershell(&mut self, root: Node<'_>) {
+        self.declare_powershell(root, 0);
+        self.print_statements(root, 0);
+    }
+
+    fn print_statements(&mut self, node: Node<'_>, depth: usize) {
+        for child in children(node) {
+            if matches!(
+                child.kind(),
+                "statement_list" | "script_block_body" | "named_block" | "named_block_list"
+            ) && depth < 8
+            {
+                self.print_statements(child, depth + 1);
+                continue;
+            }
+            let bytes = self.bytes(child);
+            for item in self.statement(child) {
+                self.print(&item, bytes);
+            }
+        }
+    }
+
+    /// Finds the functions first: they may be called above their definition.
+    fn declare_powershell(&mut self, node: Node<'_>, depth: usize) {
+        if depth > 40 {
+            return;
+        }
+        for child in children(node) {
+            if child.kind() == "function_statement" {
+                let parts = children(child);
+                let name = parts.iter().find(|part| part.kind() == "function_name");
+                let body = parts.iter().find(|part| part.kind() == "script_block");
+                if let (Some(name), Some(body)) = (name, body) {
+                    let name = self.text(*name).to_ascii_lowercase();
+                    let parameters = self.parameters_of(child);
+                    self.functions.insert(name, (body.byte_range(), parameters));
+                }
+            }
+            self.declare_powershell(child, depth + 1);
+        }
+    }
+
+    /// Names of the parameters that a function or block declares, in either of the two places.
+    fn parameters_of(&self, node: Node<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut waiting = children(node);
+        waiting.reverse();
+        while let Some(next) = waiting.pop() {
+            match next.kind() {
+                "script_parameter" => {
+                    let variable = children(next).into_iter().find(|child| child.kind() == "variable");
+                    names.extend(variable.map(|variable| plain_name(self.text(variable))));
+                }
+                "function_parameter_declaration" | "parameter_list" | "param_block" => {
+                    waiting.extend(children(next).into_iter().rev());
+                }
+                // `function f { param(…) }`: the block stands one deeper.
+                "script_block" | "script_block_expression" if next.parent() == Some(node) => {
+                    waiting.extend(children(next).into_iter().filter(|child| child.kind() == "param_block"));
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    /// Runs a statement or a group of them; returns what it puts out.
+    pub(super) fn statement(&mut self, node: Node<'_>) -> Items {
+        self.depth += 1;
+        let items = if self.depth > super::DEPTH_MAX {
+            self.tracer.incomplete("a script nested too deeply");
+            Items::new()
+        } else if !self.tracer.spend() {
+            Items::new()
+        } else {
+            self.statement_within(node)
+        };
+        self.depth -= 1;
+        items
+    }
+
+    fn statement_within(&mut self, node: Node<'_>) -> Items {
         match node.kind() {
-            "variable" => self.powershell_variable(node),
-            "verbatim_string_characters" | "verbatim_here_string_characters" => {
-                let range = node.byte_range();
-                let skip = if node.kind().starts_with("verbatim_here") { 2 } else { 1 };
-                let inner = (range.start + skip)..range.end.saturating_sub(skip).max(range.start + skip);
-                self.script.value(inner, |text| text.replace("''", "'"))
-            }
-            "expandable_string_literal" | "expandable_here_string_literal" => self.expandable(node),
-            "assignment_expression" => {
-                let value =
-                    node.child_by_field_name("value").map_or_else(Value::empty, |value| self.eval(value));
-                let target = node.named_child(0);
-                if let Some(target) = target {
-                    let name = self.text(target).trim().trim_start_matches('$').to_ascii_lowercase();
-                    let hop = self.hop(
-                        HopKind::Carry,
-                        &format!("variable {}", crate::flow::shell::shown(&name)),
-                        self.bytes(target),
-                    );
-                    self.variables.insert(name, value.hop(&hop));
-                }
-                Value::empty()
-            }
             "pipeline" => {
-                let mut cursor = node.walk();
-                let mut output = Value::empty();
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-                    output.append(self.eval(child));
+                let mut items = Items::new();
+                for child in children(node) {
+                    items.extend(match child.kind() {
+                        "assignment_expression" => self.assign_powershell(child),
+                        "pipeline_chain" => self.chain(child),
+                        _ => self.items(child),
+                    });
                 }
-                // A statement of its own prints; inside an expression the value is taken.
-                let printed = matches!(
-                    node.parent().map(|parent| parent.kind()),
-                    Some("statement_list" | "program" | "statement_block")
-                ) && node
-                    .parent()
-                    .and_then(|parent| parent.parent())
-                    .is_none_or(|outer| outer.kind() != "sub_expression");
-                if printed {
-                    let bytes = self.bytes(node);
-                    self.print(&output, bytes);
-                }
-                output
+                items
             }
-            "pipeline_chain" => {
+            "pipeline_chain" => self.chain(node),
+            "function_statement" | "comment" | "param_block" | "class_statement" | "enum_statement" => {
+                Items::new()
+            }
+            "foreach_statement" => self.for_each_statement(node),
+            "if_statement" | "while_statement" | "do_statement" | "for_statement" | "switch_statement"
+            | "elseif_clause" | "elseif_clauses" | "switch_clause" => {
+                let mut items = Items::new();
                 let mut cursor = node.walk();
-                let mut flowing = Value::empty();
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-                    self.variables.insert("_".to_owned(), flowing.clone());
-                    self.variables.insert("|".to_owned(), flowing);
-                    flowing = self.eval(child);
-                }
-                self.variables.remove("|");
-                flowing
-            }
-            "command" => self.powershell_command(node),
-            "invokation_expression" => self.invocation(node),
-            "hash_entry" => {
-                let mut value = Value::empty();
-                let mut cursor = node.walk();
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-                    if child.kind() == "key_expression" {
-                        value.push_text(&format!("{}=", self.text(child)));
-                    } else {
-                        value.append(self.eval(child));
-                    }
-                }
-                value
-            }
-            "generic_token" | "simple_name" | "integer_literal" | "decimal_integer_literal" => {
-                self.script.value(node.byte_range(), str::to_owned)
-            }
-            "comment" | "type_literal" | "command_argument_sep" | "command_parameter" => Value::empty(),
-            "foreach_statement" => {
-                let mut cursor = node.walk();
-                let children = node.named_children(&mut cursor).collect::<Vec<_>>();
-                let mut name = None;
-                for child in children {
-                    if child.kind() == "variable" && name.is_none() {
-                        name = Some(self.text(child).trim_start_matches('$').to_ascii_lowercase());
-                    } else {
-                        let value = self.eval(child);
-                        if let Some(name) = name.clone().filter(|_| child.kind() == "pipeline") {
-                            self.variables.insert(name, value);
+                let mut more = cursor.goto_first_child();
+                while more {
+                    let child = cursor.node();
+                    let decides = cursor.field_name() == Some("condition")
+                        || ["condition", "initializer", "iterator"]
+                            .iter()
+                            .any(|end| child.kind().ends_with(end));
+                    if child.is_named() {
+                        let output = self.statement(child);
+                        if !decides {
+                            items.extend(output);
                         }
                     }
+                    more = cursor.goto_next_sibling();
                 }
-                Value::empty()
+                items
             }
-            _ if node.named_child_count() == 0 => self.script.value(node.byte_range(), |_| String::new()),
-            _ => {
-                let mut value = Value::empty();
-                self.eval_all(node, &mut value);
-                value
-            }
+            "statement_list"
+            | "statement_block"
+            | "script_block"
+            | "script_block_body"
+            | "named_block"
+            | "named_block_list"
+            | "try_statement"
+            | "catch_clauses"
+            | "catch_clause"
+            | "finally_clause"
+            | "else_clause"
+            | "while_condition"
+            | "for_initializer"
+            | "for_condition"
+            | "for_iterator"
+            | "switch_condition"
+            | "switch_body"
+            | "switch_clauses"
+            | "switch_clause_condition"
+            | "trap_statement"
+            | "flow_control_statement"
+            | "labeled_statement"
+            | "parallel_statement"
+            | "sequence_statement"
+            | "ERROR" => children(node).into_iter().flat_map(|child| self.statement(child)).collect(),
+            _ => self.items(node),
         }
     }
 
-    fn powershell_variable(&mut self, node: Node<'_>) -> Value {
-        let text = self.text(node).trim_start_matches('$').trim_matches(['{', '}']).to_owned();
-        let lower = text.to_ascii_lowercase();
-        if let Some(name) = lower.strip_prefix("env:") {
-            let found = self.environment.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned();
-            let name = found.unwrap_or_else(|| text.get(4..).unwrap_or("").to_ascii_uppercase());
-            return self.environment_variable(&name, self.bytes(node));
-        }
-        self.variables.get(&lower).cloned().unwrap_or_else(Value::unknown)
-    }
-
-    fn expandable(&mut self, node: Node<'_>) -> Value {
-        let range = node.byte_range();
-        let skip = if node.kind().starts_with("expandable_here") { 2 } else { 1 };
-        let mut value = Value::empty();
-        let mut at = range.start + skip;
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-            value.append(self.script.value(at..child.start_byte().max(at), unescape));
-            value.append(self.eval(child));
-            at = child.end_byte().max(at);
-        }
-        value.append(self.script.value(at..range.end.saturating_sub(skip).max(at), unescape));
-        value
-    }
-
-    fn powershell_command(&mut self, node: Node<'_>) -> Value {
-        let name_node = node.child_by_field_name("command_name");
-        let name = name_node.map(|name| self.text(name).to_ascii_lowercase()).unwrap_or_default();
-        // `C:\\tools\\curl.exe`: the program by its name.
-        let name = name.rsplit(['\\', '/']).next().unwrap_or("").to_owned();
-        let bytes = self.bytes(node);
-        let piped = self.variables.get("|").cloned().unwrap_or_default();
-        let mut arguments: Vec<(String, Value)> = Vec::new();
-        let mut parameter = String::new();
-        if let Some(elements) = node.child_by_field_name("command_elements") {
-            let mut cursor = elements.walk();
-            for child in elements.named_children(&mut cursor).collect::<Vec<_>>() {
-                match child.kind() {
-                    "command_argument_sep" => {}
-                    "command_parameter" => {
-                        parameter = self
-                            .text(child)
-                            .trim_start_matches('-')
-                            .trim_end_matches(':')
-                            .to_ascii_lowercase()
+    fn for_each_statement(&mut self, node: Node<'_>) -> Items {
+        let mut name = None;
+        let mut over = Items::new();
+        let mut items = Items::new();
+        for child in children(node) {
+            match child.kind() {
+                "variable" if name.is_none() => name = Some(plain_name(self.text(child))),
+                "statement_block" => {
+                    if over.is_empty() {
+                        over.push(Value::unknown());
                     }
-                    _ => {
-                        let value = self.eval(child);
-                        arguments.push((std::mem::take(&mut parameter), value));
+                    for item in std::mem::take(&mut over) {
+                        if let Some(name) = &name {
+                            self.set_item(name, item);
+                        }
+                        items.extend(self.statement(child));
                     }
                 }
+                _ => over = bounded(self.statement(child)),
             }
         }
-        let mut all = piped.clone();
-        for (_, value) in &arguments {
-            all.append(value.clone());
-            all.push_text(" ");
-        }
-        let file = self.script.file;
-        match name.as_str() {
-            "invoke-webrequest" | "invoke-restmethod" | "iwr" | "irm" | "curl" | "wget" | "curl.exe"
-            | "start-bitstransfer" | "send-mailmessage" => {
-                let named = arguments
-                    .iter()
-                    .find(|(name, _)| name == "uri" || name == "destination" || name == "smtpserver")
-                    .map(|(_, value)| value.clone());
-                let target = named
-                    .or_else(|| super::calls::address(&all))
-                    .or_else(|| arguments.first().map(|(_, value)| value.clone()));
-                let mut content = all.clone();
-                if let Some((_, path)) = arguments.iter().find(|(name, _)| name == "infile")
-                    && let Some(written) = self.state.read(&path.template())
-                {
-                    content.append(written);
-                }
-                let target = target.unwrap_or_else(Value::unknown);
-                self.tracer.deliver(
-                    content,
-                    Channel::Network,
-                    Role::Payload,
-                    target.clone(),
-                    &name,
-                    file,
-                    bytes,
-                );
-                return Value::part(Part::Remote(target.template()));
-            }
-            "write-host" | "write-output" | "echo" | "write-information" | "write-warning"
-            | "write-error" | "out-host" | "out-string" => {
-                if name == "write-output" || name == "echo" || name == "out-string" {
-                    return all;
-                }
-                self.print(&all, bytes);
-                return Value::empty();
-            }
-            "get-childitem" | "gci" | "dir" | "ls" | "get-item" | "gi"
-                if all.template().to_ascii_lowercase().contains("env:") =>
-            {
-                return self.dump(bytes);
-            }
-            "out-null" => return Value::empty(),
-            "out-file" | "set-content" | "add-content" | "tee-object" => {
-                let path = arguments
-                    .iter()
-                    .find(|(name, _)| matches!(name.as_str(), "path" | "filepath" | "literalpath" | ""));
-                if let Some((_, path)) = path {
-                    let path = path.template();
-                    let path = path
-                        .strip_prefix("${")
-                        .and_then(|path| path.strip_suffix('}'))
-                        .map_or(path.clone(), |name| format!("${name}"));
-                    self.state.write(&path, all, name == "add-content" || name == "out-file");
-                }
-                return Value::empty();
-            }
-            "get-content" | "gc" | "cat" | "type" => {
-                let path = arguments.first().map(|(_, value)| value.template()).unwrap_or_default();
-                return self.state.read(&path).unwrap_or_else(Value::unknown);
-            }
-            "invoke-expression" | "iex" => return self.run_same(all, bytes),
-            "convertto-json" | "format-list" | "format-table" | "select-object" | "where-object"
-            | "foreach-object" | "%" | "?" | "sort-object" => return all,
-            "test-connection" | "resolve-dnsname" | "nslookup" => {
-                self.tracer.deliver(all.clone(), Channel::Dns, Role::Address, all, &name, file, bytes);
-                return Value::unknown();
-            }
-            "new-object" => return all,
-            _ => {}
-        }
-        if name.is_empty() {
-            // `.\tool.exe --token $t`: a program of the job's own, which prints what it likes; `& (…)` is anybody's.
-            let own = self.text(node).trim_start().starts_with(['.', '\\', '/']);
-            if own {
-                self.tracer.works();
-            }
-            return if own { Value::unknown() } else { all };
-        }
-        // Any other program: as the shell would run it.
-        let mut line = Value::text(format!("{name} "));
-        for (parameter, value) in arguments {
-            if !parameter.is_empty() {
-                line.push_text(&format!("-{parameter} "));
-            }
-            line.append(value);
-            line.push_text(" ");
-        }
-        let encoded =
-            matches!(self.language, Language::PowerShell) && matches!(name.as_str(), "powershell" | "pwsh");
-        if encoded {
-            self.tracer.observe(ObservationKind::RunsTree, Value::text(name), file, bytes);
-        }
-        self.run_command(&[line], bytes)
+        items
     }
 
-    fn invocation(&mut self, node: Node<'_>) -> Value {
-        let name = node
-            .named_child(1)
-            .filter(|child| child.kind() == "member_name")
-            .map(|child| self.text(child).to_owned())
-            .unwrap_or_default();
-        let bytes = self.bytes(node);
-        let mut all = Value::empty();
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-            if child.kind() != "member_name" {
-                all.append(self.eval(child));
-                all.push_text(" ");
+    /// `a | b | c > file`.
+    fn chain(&mut self, node: Node<'_>) -> Items {
+        let mut flowing: Option<Items> = None;
+        for child in children(node) {
+            match child.kind() {
+                "command" => flowing = Some(self.powershell_command(child, flowing.take())),
+                "redirections" => {
+                    for redirection in children(child) {
+                        flowing = self.redirect_powershell(redirection, flowing.take());
+                    }
+                }
+                _ => {
+                    let items = self.items(child);
+                    flowing.get_or_insert_default().extend(items);
+                }
             }
         }
-        let whole = self.text(node).to_ascii_lowercase();
-        let encoding = match name.to_ascii_lowercase().as_str() {
-            "tobase64string" => Some(Encoding::Base64),
-            "tohexstring" => Some(Encoding::Hex),
-            "reverse" => Some(Encoding::Reversed),
-            _ => None,
+        flowing.unwrap_or_default()
+    }
+
+    /// The program's statements in a script block, with its parameters bound and `$args` for the rest.
+    pub(super) fn run_block(&mut self, body: &Range<usize>, given: Vec<(String, Items)>) -> Items {
+        let tree = self.tree;
+        let Some(node) = tree.root_node().descendant_for_byte_range(body.start, body.end) else {
+            return Items::new();
         };
-        if let Some(encoding) = encoding {
-            let hop = self.hop(HopKind::Encode, &format!("through {name}"), bytes);
-            return all.encoded(encoding, &hop);
+        if self.depth + 6 > super::DEPTH_MAX {
+            self.tracer.incomplete("a script nested too deeply");
+            return Items::new();
         }
-        if name.eq_ignore_ascii_case("frombase64string")
-            && let Some(text) = all.literal()
-            && let Some(decoded) = crate::flow::command::decode_base64(text)
-        {
-            let zeroes = decoded.iter().filter(|byte| **byte == 0).count();
-            let text = if zeroes * 3 > decoded.len() {
-                crate::flow::command::decode_utf16_base64(text).unwrap_or_default()
-            } else {
-                String::from_utf8_lossy(&decoded).into_owned()
-            };
-            self.tracer.decoded.insert(text.trim().to_owned());
-            return Value::text(text);
-        }
-        if name.eq_ignore_ascii_case("getenvironmentvariable") {
-            let variable = all.template().trim().to_owned();
-            return self.environment_variable(&variable, bytes);
-        }
-        if name.eq_ignore_ascii_case("getenvironmentvariables") {
-            return self.dump(bytes);
-        }
-        let sends = ["upload", "download", "postasync", "getasync", "sendasync", "gethost", "send"]
+        let parameters = self.parameters_of(node);
+        self.bind_parameters(&parameters, given);
+        self.depth += 5;
+        let items = children(node).into_iter().flat_map(|child| self.statement(child)).collect();
+        self.depth -= 5;
+        items
+    }
+
+    /// Calls a function of the script.
+    fn call_function(&mut self, name: &str, given: Vec<(String, Items)>) -> Option<Items> {
+        let (body, parameters) = self.functions.get(name).cloned()?;
+        self.bind_parameters(&parameters, given);
+        Some(self.run_block(&body, Vec::new()))
+    }
+
+    fn bind_parameters(&mut self, parameters: &[String], given: Vec<(String, Items)>) {
+        let mut rest = Items::new();
+        let mut free = parameters
             .iter()
-            .any(|verb| name.to_ascii_lowercase().starts_with(verb));
-        if sends && all.carries() {
-            let target = super::calls::address(&all).unwrap_or_else(Value::unknown);
-            let channel = if whole.contains("dns]") { Channel::Dns } else { Channel::Network };
-            let file = self.script.file;
-            self.tracer.deliver(all.clone(), channel, Role::Payload, target, &name, file, bytes);
+            .filter(|parameter| {
+                !given.iter().any(|(name, _)| !name.is_empty() && parameter.starts_with(name.as_str()))
+            })
+            .cloned()
+            .collect::<Vec<_>>()
+            .into_iter();
+        if given.is_empty() {
+            return;
         }
-        trimmed(all)
+        for (name, items) in given {
+            let named = parameters.iter().find(|parameter| !name.is_empty() && parameter.starts_with(&name));
+            match named.cloned().or_else(|| if name.is_empty() { free.next() } else { None }) {
+                Some(parameter) => self.set_items(&parameter, items),
+                None => rest.extend(items),
+            }
+        }
+        self.set_items("args", rest);
     }
 }
 
-fn trimmed(mut value: Value) -> Value {
-    if let Some(Part::Text(text)) = value.parts.last_mut() {
-        let length = text.trim_end().len();
-        text.truncate(length);
+/// The named children, comments left out.
+pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
+}
+
+/// What stands inside of nodes that only hold one other: the grammar has a level for each strength of operator.
+pub(super) fn unwrapped(mut node: Node<'_>) -> Node<'_> {
+    while node.named_child_count() == 1
+        && (node.kind().ends_with("_expression")
+            && !matches!(
+                node.kind(),
+                "expression_with_unary_operator"
+                    | "hash_literal_expression"
+                    | "script_block_expression"
+                    | "cast_expression"
+                    | "invokation_expression"
+            )
+            || matches!(node.kind(), "pipeline" | "pipeline_chain" | "string_literal" | "integer_literal"))
+        && let Some(inner) = node.named_child(0)
+        && inner.kind() != "command"
+        && inner.kind() != "assignment_expression"
+    {
+        node = inner;
+    }
+    node
+}
+
+fn has_variable(node: Node<'_>) -> bool {
+    node.named_child_count() > 0
+}
+
+/// A variable's name: no sigil, no braces, no scope, lower case.
+pub(super) fn plain_name(text: &str) -> String {
+    let text = text.trim().trim_start_matches(['$', '@']).trim_matches(['{', '}']).to_ascii_lowercase();
+    let text = text.trim_end_matches(':');
+    for scope in ["script:", "global:", "local:", "private:", "using:", "variable:"] {
+        if let Some(rest) = text.strip_prefix(scope) {
+            return rest.to_owned();
+        }
+    }
+    text.to_owned()
+}
+
+/// Items as one value.
+pub(super) fn joined(items: Items, separator: &str) -> Value {
+    let mut value = Value::empty();
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            value.push_text(separator);
+        }
+        value.append(item);
     }
     value
 }
 
+/// A table as one value: `key=value key=value`.
+fn flat(table: &[(String, Value)]) -> Value {
+    let mut value = Value::empty();
+    for (key, content) in table {
+        value.push_text(&format!("{key}="));
+        value.append(content.clone());
+        value.push_text(" ");
+    }
+    value
+}
+
+/// At most [`ITEMS_MAX`] items; what lies beyond is joined to the last.
+fn bounded(mut items: Items) -> Items {
+    if items.len() > ITEMS_MAX {
+        let rest = items.split_off(ITEMS_MAX);
+        if let Some(last) = items.last_mut() {
+            last.append(joined(rest, " "));
+        }
+    }
+    items
+}
+
+/// The literal text of a value, if that is all it is; text from another machine is none.
+fn literal(value: &Value) -> Option<&str> {
+    match value.parts.as_slice() {
+        [Part::Text(text)] => Some(text),
+        _ => None,
+    }
+}
+
 /// PowerShell's escape character is the backtick.
-fn unescape(text: &str) -> String {
-    text.replace("`n", "\n").replace("`t", "\t").replace("`\"", "\"").replace("``", "`").replace("`$", "$")
+pub(super) fn unescape(text: &str) -> String {
+    if !text.contains('`') {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        out.extend(match character {
+            '`' => match characters.next() {
+                Some('n') => Some('\n'),
+                Some('t') => Some('\t'),
+                Some('r') => Some('\r'),
+                Some('0') => Some('\0'),
+                other => other,
+            },
+            other => Some(other),
+        });
+    }
+    out
 }

@@ -1,6 +1,7 @@
 //! curl and wget: which of their words are an address, which are sent, and as what.
 
 use super::{Call, after};
+use crate::flow::Tracer;
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, Role};
 use crate::flow::value::{Part, Source, Value};
@@ -486,14 +487,19 @@ fn writes_to_forge(target: &Value) -> bool {
 
 /// What comes back: from the cloud's metadata service and the identity service secrets, else whatever the host likes.
 fn answer_of(shell: &mut Shell<'_, '_>, call: &Call<'_>, url: &Value) -> Value {
-    let text = url.template();
     let file = shell.file();
+    answer(shell.tracer, url, file, call.bytes)
+}
+
+/// What a request to an address brings back.
+pub fn answer(tracer: &Tracer<'_>, url: &Value, file: usize, bytes: Bytes) -> Value {
+    let text = url.template();
     if ["169.254.169.254", "metadata.google.internal", "169.254.170.2"].iter().any(|host| text.contains(host))
     {
-        return shell.tracer.enter(Source::CloudMetadata, "the cloud's metadata service", file, call.bytes);
+        return tracer.enter(Source::CloudMetadata, "the cloud's metadata service", file, bytes);
     }
     if text.contains("ACTIONS_ID_TOKEN_REQUEST_URL") {
-        return shell.tracer.enter(Source::IdentityToken, "an OIDC token of this job", file, call.bytes);
+        return tracer.enter(Source::IdentityToken, "an OIDC token of this job", file, bytes);
     }
     Value::part(Part::Remote(text))
 }

@@ -58,7 +58,7 @@ fn program(image: &str) -> Option<&'static str> {
 }
 
 /// Splits `args:` of an action as the runner does: at spaces outside quotes; nothing is expanded.
-pub(super) fn words(value: &Value) -> Vec<Value> {
+pub fn words(value: &Value) -> Vec<Value> {
     let mut words = Vec::new();
     let mut word = Value::empty();
     let mut begun = false;
