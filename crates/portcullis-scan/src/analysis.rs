@@ -171,6 +171,8 @@ fn analyse_tree(
             what: "not UTF-8; analysed with the broken bytes replaced".to_owned(),
         });
     }
+    let could_not_run = !workflow.is_action && crate::workflow::refusal::refusal(root).is_some();
+    let repeats = crate::workflow::refusal::repeats_a_key(root);
     let shown = Shown::new(&trace, Comments::read(text, root));
     for technique in crate::techniques::ALL {
         for sighting in technique.look(&evidence) {
@@ -187,8 +189,15 @@ fn analyse_tree(
             }
         }
     }
-    if let Some(why) = trace.incomplete {
-        let failure = Failure { kind: "over-limit", what: format!("{why}: only a part was followed") };
+    let failure = match trace.incomplete {
+        Some(why) => Some(Failure { kind: "over-limit", what: format!("{why}: only a part was followed") }),
+        None if repeats => {
+            let what = "not valid YAML: a key is given twice; only the first of the two was followed";
+            Some(Failure { kind: "invalid-yaml", what: what.to_owned() })
+        }
+        None => None,
+    };
+    if let Some(failure) = failure {
         let mut whole = bytes.to_vec();
         for called in trace.files.iter().skip(1) {
             whole.push(b'\n');
@@ -197,6 +206,11 @@ fn analyse_tree(
         let mut rest = coarse(&whole, failure);
         analysis.problem = analysis.problem.or(rest.problem.take());
         analysis.seen.append(&mut rest.seen);
+    }
+    if could_not_run || repeats {
+        for seen in &mut analysis.seen {
+            seen.signals.insert(Signal::CouldNotRun);
+        }
     }
     analysis
 }

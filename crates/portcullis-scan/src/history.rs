@@ -124,6 +124,7 @@ impl Reader<'_> {
         let (kind, id) = match error {
             ObjectError::Missing(id) => ("missing-object", id),
             ObjectError::Broken(id) => ("broken-object", id),
+            ObjectError::TooDeep(id) => ("over-limit", id),
             ObjectError::TooLarge(id, ..) => ("too-large", id),
         };
         if self.broken.insert(*id) {

@@ -6,6 +6,7 @@ mod listing;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use gix::ObjectId;
 use rayon::prelude::*;
@@ -23,6 +24,10 @@ pub const BLOB_MAX: u64 = 16 * 1024 * 1024;
 const DECODING_MAX: u64 = 4 * BLOB_MAX;
 /// Largest text file (packed refs, reflog, configuration) that is read.
 const TEXT_MAX: u64 = 64 * 1024 * 1024;
+
+/// Longest chain of deltas that is followed: what `git fast-import` makes at most (`git repack` stops at 4,095). Without
+/// it, what a small pack costs grows with the square of its objects.
+const CHAIN_MAX: u32 = 8_191;
 
 /// Why an object database can't be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +49,9 @@ pub enum ObjectError {
     /// There, but broken.
     #[error("object {0} is broken")]
     Broken(ObjectId),
+    /// At the end of a chain of deltas that is longer than git makes them.
+    #[error("object {0} is made of more than {CHAIN_MAX} deltas on one another, which git never does")]
+    TooDeep(ObjectId),
     /// Larger than its limit.
     #[error("object {0} has {1} bytes, more than the {2} that are read")]
     TooLarge(ObjectId, u64, u64),
@@ -56,6 +64,7 @@ impl From<ObjectError> for LocalFile {
                 Self::Unread("a file that it calls is not in the repository's objects")
             }
             ObjectError::Broken(_) => Self::Unread("a file that it calls is broken"),
+            ObjectError::TooDeep(_) => Self::Unread("a file that it calls is packed too deeply"),
             ObjectError::TooLarge(..) => Self::TOO_LARGE,
         }
     }
@@ -108,6 +117,8 @@ pub struct Reference {
 pub struct Objects {
     pub(crate) repository: gix::Repository,
     git: PathBuf,
+    /// Packed objects whose chains are too long; known once the packs were listed.
+    deep: Arc<OnceLock<HashSet<ObjectId>>>,
 }
 
 /// Opens a git directory after checking that it stays within itself.
@@ -121,7 +132,7 @@ pub fn open(git: &Path) -> Result<Objects, OpenError> {
     let mut repository =
         options.open(git).map_err(|error| OpenError::Open(error.to_string()))?.to_thread_local();
     repository.objects.ignore_replacements = true;
-    Ok(Objects { repository, git: git.to_owned() })
+    Ok(Objects { repository, git: git.to_owned(), deep: Arc::default() })
 }
 
 fn check_containment(git: &Path) -> Result<(), OpenError> {
@@ -177,10 +188,11 @@ impl Objects {
     pub fn handle(&self) -> impl Fn() -> Objects + Send + Sync + 'static {
         let shared = self.repository.clone().into_sync();
         let git = self.git.clone();
+        let deep = Arc::clone(&self.deep);
         move || {
             let mut repository = shared.to_thread_local();
             repository.objects.ignore_replacements = true;
-            Objects { repository, git: git.clone() }
+            Objects { repository, git: git.clone(), deep: Arc::clone(&deep) }
         }
     }
 
@@ -190,6 +202,8 @@ impl Objects {
         let folder = self.git.join("objects");
         let hash = self.repository.object_hash();
         let mut listing = listing::packed(&folder, hash);
+        // Listed twice, it is the same.
+        let _ = self.deep.set(std::mem::take(&mut listing.deep));
         for id in gix::odb::loose::Store::at(folder, hash).iter() {
             match id {
                 Ok(id) => listing.untold.push(id),
@@ -234,6 +248,9 @@ impl Objects {
         limit: u64,
         use_it: impl FnOnce(gix::object::Kind, &[u8]) -> Result<R, ObjectError>,
     ) -> Result<R, ObjectError> {
+        if self.deep.get().is_some_and(|deep| !deep.is_empty() && deep.contains(&id)) {
+            return Err(ObjectError::TooDeep(id));
+        }
         let object = match self.repository.try_find_object(id) {
             Ok(Some(object)) => object,
             Ok(None) => return Err(ObjectError::Missing(id)),

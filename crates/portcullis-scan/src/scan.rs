@@ -308,6 +308,11 @@ impl<'o> Scanned<'o> {
                 };
                 self.join(&name, None, vec![version]);
             }
+            Err(what)
+                if std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > BLOB_MAX) =>
+            {
+                self.join(&name, None, vec![unread(&shown, "", what)]);
+            }
             Err(what) => self.problem(name, Some(&shown), "unreadable", what),
         }
     }
@@ -366,7 +371,14 @@ impl<'o> Scanned<'o> {
         let outcomes: Vec<Result<Vec<Version>, (String, objects::ObjectError)>> = holders
             .into_par_iter()
             .map_init(&handle, |objects, ((path, blob), commits)| {
-                let bytes = objects.blob(blob).map_err(|error| (path.clone(), error))?;
+                let bytes = match objects.blob(blob) {
+                    Err(error @ objects::ObjectError::TooLarge(..)) => {
+                        let mut unread = unread(&path, &blob.to_string(), error.to_string());
+                        unread.commits = commits.into_iter().collect();
+                        return Ok(vec![unread]);
+                    }
+                    other => other.map_err(|error| (path.clone(), error))?,
+                };
                 let reader = Reader { objects, history, called: &called, identity };
                 Ok(reader.variants(&path, blob, &bytes, commits))
             })
@@ -380,6 +392,7 @@ impl<'o> Scanned<'o> {
                     let kind = match error {
                         objects::ObjectError::Missing(_) => "missing-object",
                         objects::ObjectError::Broken(_) => "broken-object",
+                        objects::ObjectError::TooDeep(_) => "over-limit",
                         objects::ObjectError::TooLarge(..) => "too-large",
                     };
                     self.problem(name.clone(), Some(&path), kind, error.to_string());
@@ -457,35 +470,13 @@ impl<'o> Scanned<'o> {
         name: &RepositoryName,
         known: &BTreeSet<(String, String)>,
     ) -> Vec<Version> {
-        let mut paths = Vec::new();
-        let mut open: Vec<(PathBuf, usize)> =
-            [".github", ".gitea", ".forgejo"].iter().map(|folder| (root.join(folder), 0)).collect();
-        while let Some((folder, depth)) = open.pop() {
-            if std::fs::symlink_metadata(&folder).is_ok_and(|metadata| !metadata.is_dir()) {
-                continue;
-            }
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for entry in entries.flatten().take(10_000) {
-                match entry.file_type() {
-                    Ok(kind) if kind.is_dir() && depth < 5 => open.push((entry.path(), depth + 1)),
-                    Ok(kind) if kind.is_file() => paths.push(entry.path()),
-                    _ => {}
-                }
-            }
+        let (paths, problems) = source::workflows(root);
+        for (kind, path, what) in problems {
+            self.problem(name.clone(), Some(&relative(root, &path)), kind, what);
         }
-        paths.extend(
-            ["action.yml", "action.yaml"]
-                .map(|name| root.join(name))
-                .into_iter()
-                .filter(|path| path.is_file()),
-        );
-        paths.sort();
         let mut versions = Vec::new();
         for path in paths {
             let shown = relative(root, &path);
-            if !source::is_workflow_path(&shown) {
-                continue;
-            }
             match source::read_file(&path, BLOB_MAX) {
                 Ok(bytes) => {
                     // The known ids tell the repository's hash by their length.
@@ -499,6 +490,9 @@ impl<'o> Scanned<'o> {
                             name.identity.as_deref(),
                         ));
                     }
+                }
+                Err(what) if std::fs::symlink_metadata(&path).is_ok_and(|file| file.len() > BLOB_MAX) => {
+                    versions.push(unread(&shown, "", what));
                 }
                 Err(what) => self.problem(name.clone(), Some(&shown), "unreadable", what),
             }
@@ -844,12 +838,6 @@ impl Joint<'_> {
     /// The facts of the file, with those that only history and the other workflows tell.
     fn signals(&self, version: &Version, seen: &Seen, exposed: &Exposed) -> BTreeSet<Signal> {
         let mut signals = seen.signals.clone();
-        if version.analysis.triggers.is_empty()
-            && !version.analysis.is_action
-            && version.analysis.problem.is_none()
-        {
-            signals.insert(Signal::CouldNotRun);
-        }
         let marked = |host: &str| {
             let mut rest = Some(host);
             while let Some(name) = rest {
@@ -1094,6 +1082,18 @@ impl Reader<'_> {
             analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
             packages: Vec::new(),
         }
+    }
+}
+
+/// A version that is too large to be read: a problem, and a finding of its own.
+fn unread(path: &str, blob: &str, what: String) -> Version {
+    Version {
+        path: path.to_owned(),
+        blob: blob.to_owned(),
+        commits: Vec::new(),
+        text: String::new(),
+        analysis: crate::analysis::coarse(b"", crate::analysis::Failure { kind: "too-large", what }),
+        packages: Vec::new(),
     }
 }
 

@@ -143,6 +143,49 @@ fn named(folder: &Path) -> String {
     crate::text::escape(&folder.display().to_string(), crate::text::Lines::One)
 }
 
+/// Deepest folder below `.github` that is looked into for actions.
+const ACTION_DEPTH_MAX: usize = 5;
+/// Most files looked at below `.github` and its like.
+const WORKFLOWS_MAX: usize = 10_000;
+
+/// A kind of problem, where, and what it is.
+pub type Unread = (&'static str, PathBuf, String);
+
+/// The workflows and actions in a work tree's own places, sorted, and what there was not looked at. Links are left out:
+/// to GitHub, which reads the object, a linked workflow is a file that holds a path.
+pub fn workflows(root: &Path) -> (Vec<PathBuf>, Vec<Unread>) {
+    let mut paths: Vec<PathBuf> = ["action.yml", "action.yaml"].map(|name| root.join(name)).into();
+    paths.retain(|path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()));
+    let mut problems: Vec<Unread> = Vec::new();
+    let mut open: Vec<(PathBuf, usize)> =
+        [".github", ".gitea", ".forgejo"].iter().map(|folder| (root.join(folder), 0)).collect();
+    open.retain(|(folder, _)| fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_dir()));
+    while let Some((folder, depth)) = open.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(("unreadable", folder, error.to_string()));
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            if paths.len() >= WORKFLOWS_MAX {
+                let what = format!("more than {WORKFLOWS_MAX} files; the rest was not looked at");
+                problems.push(("over-limit", folder, what));
+                break;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && depth < ACTION_DEPTH_MAX => open.push((entry.path(), depth + 1)),
+                Ok(kind) if kind.is_file() => paths.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    paths.retain(|path| is_workflow_path(&path.strip_prefix(root).unwrap_or(path).to_string_lossy()));
+    paths.sort();
+    (paths, problems)
+}
+
 /// Adds the repository whose root this folder is; true if it is one. Within a work tree only a `.git` counts, which git
 /// never checks out: whatever else looks like a repository there is a file of the outer one.
 fn repository(folder: &Path, within_a_work_tree: bool, given: &Path, found: &mut Vec<Source>) -> bool {

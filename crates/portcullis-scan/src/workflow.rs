@@ -4,6 +4,7 @@
 //! today is one fix away from running, so everything that can be understood is searched.
 
 pub mod expression;
+pub mod refusal;
 
 use std::sync::Arc;
 

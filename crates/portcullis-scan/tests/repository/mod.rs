@@ -1,6 +1,9 @@
 //! A git repository in a folder that vanishes. Times are fixed, one hour apart, so that commits have the same ids on
 //! every run.
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+pub(crate) mod pack;
+
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
