@@ -220,7 +220,12 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 fn print_human(arguments: &Arguments, fixed: &[Fixed], registrations: &[Registration]) -> anyhow::Result<()> {
-    let mut out = anstream::stdout().lock();
+    let log = output::actions::is_log();
+    output::actions::marked(&mut anstream::stdout().lock(), log, |out| print_diffs(out, fixed))?;
+    print_notes(arguments, fixed, registrations)
+}
+
+fn print_diffs(out: &mut dyn Write, fixed: &[Fixed]) -> std::io::Result<()> {
     for one in fixed.iter().filter(|one| one.before != one.after.text) {
         let name = escape(&one.name, Lines::One);
         let diff = TextDiff::from_lines(&one.before, &one.after.text);
@@ -234,7 +239,11 @@ fn print_human(arguments: &Arguments, fixed: &[Fixed], registrations: &[Registra
             write!(out, "{}{end}", escape(line, Lines::Many))?;
         }
     }
-    let mut notes = anstream::stderr().lock();
+    Ok(())
+}
+
+fn print_notes(arguments: &Arguments, fixed: &[Fixed], registrations: &[Registration]) -> anyhow::Result<()> {
+    let mut notes = output::actions::stderr();
     for one in fixed {
         for note in &one.after.notes {
             writeln!(notes, "note: {}: {}", escape(&one.name, Lines::One), escape(note, Lines::One))?;

@@ -117,8 +117,8 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
 fn complain(error: &anyhow::Error) {
     use portcullis_scan::text::{Lines, escape};
     use std::io::Write;
-    let text = output::actions::plain(&escape(&format!("error: {error:#}"), Lines::Many));
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let text = escape(&format!("error: {error:#}"), Lines::Many);
+    let _ = writeln!(output::actions::stderr(), "{text}");
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

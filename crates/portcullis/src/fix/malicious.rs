@@ -270,11 +270,12 @@ fn show(format: TextFormat, removals: &[Removal]) -> anyhow::Result<()> {
             })
             .collect();
         let document = json!({"edits": [], "publishers": [], "removals": removals});
-        writeln!(out, "{}", serde_json::to_string_pretty(&document)?)?;
+        writeln!(out, "{}", crate::output::escaped(&serde_json::to_string_pretty(&document)?))?;
         return Ok(());
     }
-    let terminal = out.is_terminal();
-    let mut say = anstream::stderr();
+    let log = crate::output::actions::is_log();
+    let is_read = out.is_terminal() || log;
+    let mut say = crate::output::actions::stderr();
     for one in removals {
         let name = escape(&one.branch.name, Lines::One);
         match (&one.commit, &one.why_not) {
@@ -289,12 +290,14 @@ fn show(format: TextFormat, removals: &[Removal]) -> anyhow::Result<()> {
             (None, None) => writeln!(say, "{name}: this patch takes it out; --write commits it")?,
         }
         // One patch a branch: `git apply` leaves lines before the first `diff` alone.
-        writeln!(out, "# {name} at {}", one.branch.tip)?;
-        if terminal {
-            write!(out, "{}", escape(&String::from_utf8_lossy(&one.patch), Lines::Many))?;
-        } else {
-            out.write_all(&one.patch)?;
-        }
+        crate::output::actions::marked(&mut out, log, |out| {
+            writeln!(out, "# {name} at {}", one.branch.tip)?;
+            if is_read {
+                write!(out, "{}", escape(&String::from_utf8_lossy(&one.patch), Lines::Many))
+            } else {
+                out.write_all(&one.patch)
+            }
+        })?;
     }
     out.flush()?;
     if removals.is_empty() {

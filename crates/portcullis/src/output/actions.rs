@@ -6,9 +6,16 @@
 
 use std::io::{self, Write};
 
-/// Whether this process writes into such a log.
-pub(crate) fn is_log() -> bool {
+/// Whether this is a job of GitHub Actions.
+fn in_job() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Whether standard output is such a log. A file that it is directed into is none.
+pub(crate) fn is_log() -> bool {
+    use std::os::fd::AsFd;
+    let own = std::io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+    in_job() && !own.and_then(|file| file.metadata()).is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Prints for people: what `write` prints, between marks where it goes into the log of a job.
@@ -37,13 +44,47 @@ fn without_brackets(text: &[u8]) -> Vec<u8> {
     String::from_utf8_lossy(text).replace("##[", "##\\u{5b}").into_bytes()
 }
 
-/// A line of an error, which no marks protect: nothing in it starts a line, and nothing in it is a command.
-pub(crate) fn plain(text: &str) -> String {
-    let text = text.replace("##[", "##\\u{5b}");
-    let lines = text
-        .lines()
-        .map(|line| if line.trim_start().starts_with("::") { format!("| {line}") } else { line.to_owned() });
-    lines.collect::<Vec<_>>().join("\n")
+/// Standard error, for lines that no marks protect: the runner reads it beside standard output, in no order that is known.
+pub(crate) fn stderr() -> impl Write {
+    Neutral { out: anstream::stderr(), line: Vec::new(), in_job: in_job() }
+}
+
+/// Lines that are no command, whatever they hold.
+struct Neutral<W: Write> {
+    out: W,
+    line: Vec<u8>,
+    in_job: bool,
+}
+
+impl<W: Write> Write for Neutral<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        for piece in buffer.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if piece.ends_with(b"\n") {
+                self.flush()?;
+            }
+        }
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let line = std::mem::take(&mut self.line);
+        if self.in_job {
+            if line.trim_ascii_start().starts_with(b"::") {
+                self.out.write_all(b"| ")?;
+            }
+            self.out.write_all(&without_brackets(&line))
+        } else {
+            self.out.write_all(&line)
+        }
+    }
+}
+
+impl<W: Write> Drop for Neutral<W> {
+    fn drop(&mut self) {
+        // Nobody is left to tell that standard error is gone.
+        let _ = self.flush();
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +119,15 @@ mod tests {
 
     #[test]
     fn an_error_is_no_command() {
-        assert_eq!(plain("a\n  ::error::b\n##[c]"), "a\n|   ::error::b\n##\\u{5b}c]");
+        let printed = |in_job| {
+            let mut out = Vec::new();
+            let mut neutral = Neutral { out: &mut out, line: Vec::new(), in_job };
+            neutral.write_all(b"a\n  :").unwrap();
+            neutral.write_all(b":error::b\n##[c]").unwrap();
+            drop(neutral);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(printed(true), "a\n|   ::error::b\n##\\u{5b}c]");
+        assert_eq!(printed(false), "a\n  ::error::b\n##[c]");
     }
 }

@@ -39,7 +39,8 @@ fn level(verdict: Verdict) -> Level<'static> {
     }
 }
 
-fn headline(finding: &Finding) -> String {
+/// What happened, in one line.
+pub(super) fn headline(finding: &Finding) -> String {
     let template = techniques::ALL
         .iter()
         .find(|technique| technique.id() == finding.rule)

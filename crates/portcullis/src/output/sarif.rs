@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use portcullis_scan::Report;
-use portcullis_scan::report::{AcceptedBy, Certainty, Finding, Verdict};
+use portcullis_scan::report::{AcceptedBy, Finding, Problem, Verdict};
 use portcullis_scan::span::Span;
 use portcullis_scan::techniques;
+use portcullis_scan::text::{Lines, RepositoryText, escape};
 use serde_json::{Value, json};
 
 pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -22,12 +23,7 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
             })
         })
         .collect();
-    let notifications: Vec<Value> = report
-        .document
-        .problems
-        .iter()
-        .map(|problem| json!({ "level": "warning", "descriptor": { "id": problem.kind }, "message": { "text": problem.what } }))
-        .collect();
+    let notifications: Vec<Value> = report.document.problems.iter().map(notification).collect();
     let log = json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -52,31 +48,16 @@ fn result(finding: &Finding) -> Value {
         Verdict::Exposed => "warning",
         Verdict::Advice => "note",
     };
-    let names: Vec<&str> = finding
-        .secrets
-        .iter()
-        .filter(|secret| secret.certainty == Certainty::Certain)
-        .map(|secret| secret.name.unescaped())
-        .collect();
-    let places: Vec<&str> =
-        finding.exposures.iter().map(|exposure| exposure.destination.unescaped()).collect();
-    let mut places: Vec<&str> = places;
-    places.dedup();
-    let message = format!(
-        "{}: {} → {}",
-        finding.verdict.name(),
-        if finding.all_secrets { "all secrets".to_owned() } else { names.join(", ") },
-        places.join(", ")
-    );
+    let message = format!("{}: {}", finding.verdict.name(), super::human::headline(finding));
     let hops: Vec<Value> = finding
         .flow
         .iter()
-        .map(|hop| json!({ "location": place(hop.path.unescaped(), hop.span, Some(hop.what.unescaped())) }))
+        .map(|hop| json!({ "location": place(hop.path.unescaped(), hop.span, Some(&hop.what)) }))
         .collect();
     let mut result = json!({
         "ruleId": finding.rule,
         "level": level,
-        "message": { "text": message },
+        "message": { "text": text(&message) },
         "locations": [place(finding.path.unescaped(), finding.span, None)],
         "partialFingerprints": { "portcullis/1": finding.id },
         "properties": {
@@ -96,7 +77,7 @@ fn result(finding: &Finding) -> Value {
         insert(
             &mut result,
             "suppressions",
-            json!([{ "kind": kind, "status": "accepted", "justification": reason.unescaped() }]),
+            json!([{ "kind": kind, "status": "accepted", "justification": escape(reason.unescaped(), Lines::One) }]),
         );
     }
     result
@@ -108,7 +89,50 @@ fn insert(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-fn place(path: &str, span: Span, message: Option<&str>) -> Value {
+/// What could not be looked at, and where.
+fn notification(problem: &Problem) -> Value {
+    let mut notification = json!({
+        "level": "warning", "descriptor": { "id": problem.kind }, "message": { "text": text(&problem.what) },
+    });
+    if let Some(path) = &problem.path {
+        let location =
+            json!({ "physicalLocation": { "artifactLocation": { "uri": uri(path.unescaped()) } } });
+        insert(&mut notification, "locations", json!([location]));
+    }
+    notification
+}
+
+/// A message's text: SARIF 2.1.0, 3.11.5 and 3.11.6 give `{0}` and `[…](…)` in it a meaning, which a repository must not have
+/// for its own; and viewers show what they get.
+fn text(message: &str) -> String {
+    let shown = escape(message, Lines::One);
+    let mut out = String::with_capacity(shown.len());
+    let mut rest = shown.as_str();
+    while let Some((before, marked)) =
+        rest.find(['[', ']', '\\', '{']).and_then(|at| rest.split_at_checked(at))
+    {
+        out.push_str(before);
+        let mut characters = marked.chars();
+        let mark = characters.next().unwrap_or_default();
+        rest = characters.as_str();
+        if mark == '{' {
+            let end = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+            match rest.split_at_checked(end) {
+                Some((digits, after)) if end > 0 && after.starts_with('}') => {
+                    out.push_str(&format!("{{{{{digits}}}}}"));
+                    rest = after.strip_prefix('}').unwrap_or(after);
+                }
+                _ => out.push(mark),
+            }
+        } else {
+            out.extend(['\\', mark]);
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn place(path: &str, span: Span, message: Option<&RepositoryText>) -> Value {
     let mut place = json!({
         "physicalLocation": {
             "artifactLocation": { "uri": uri(path) },
@@ -119,7 +143,7 @@ fn place(path: &str, span: Span, message: Option<&str>) -> Value {
         },
     });
     if let Some(message) = message {
-        insert(&mut place, "message", json!({ "text": message }));
+        insert(&mut place, "message", json!({ "text": text(message.unescaped()) }));
     }
     place
 }
@@ -135,4 +159,18 @@ fn uri(path: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_links_nowhere_and_has_no_places_to_fill() {
+        assert_eq!(
+            text("a [x](https://collector.test/) {0} {name} {12 \\"),
+            r"a \[x\](https://collector.test/) {{0}} {name} {12 \\"
+        );
+        assert_eq!(text("\u{202e}\u{1b}\u{85}"), r"\\u{202e}\\u{1b}\\u{{85}}");
+    }
 }
