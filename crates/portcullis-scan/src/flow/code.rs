@@ -5,8 +5,10 @@
 //! can't know (which key of a dictionary) it takes for all.
 
 mod calls;
+mod known;
 mod literals;
 mod powershell;
+mod send;
 
 use std::collections::HashMap;
 

@@ -71,7 +71,7 @@ pub(super) fn run(tracer: &mut Tracer<'_>, environment: &HashMap<String, Value>,
     let sends = CLIENTS.iter().any(|client| text.contains(client));
     if sends && content.carries() {
         let value = script.value(whole, str::to_owned);
-        let target = super::calls::address(&value).unwrap_or_else(Value::unknown);
+        let target = super::send::address(&value).unwrap_or_else(Value::unknown);
         tracer.deliver(content, Channel::Network, Role::Payload, target, "program", script.file, bytes);
     } else if !sends {
         tracer.works();

@@ -4,7 +4,7 @@ use tree_sitter::Node;
 
 use super::operator::formatted;
 use super::{Items, children, joined, literal, unwrapped};
-use crate::flow::code::{Program, calls};
+use crate::flow::code::{Program, send};
 use crate::flow::trace::Role;
 use crate::flow::value::{Encoding, HopKind, Part, Value};
 use crate::span::Bytes;
@@ -118,7 +118,7 @@ impl Program<'_, '_, '_> {
                 self.run_words(line, Value::empty(), method.bytes)
             }
             "getresponse" | "getresponsestream" | "getresponseasync" => {
-                let target = calls::address(&method.receiver());
+                let target = send::address(&method.receiver());
                 target
                     .map(|target| vec![self.answer_from(&target, method.bytes)])
                     .unwrap_or_else(|| method.receiver)
@@ -265,9 +265,9 @@ impl Program<'_, '_, '_> {
             return None;
         }
         let receiver = method.receiver();
-        let target = calls::address(&method.argument(0))
-            .or_else(|| calls::address(&method.all()))
-            .or_else(|| calls::host(&method.all()));
+        let target = send::address(&method.argument(0))
+            .or_else(|| send::address(&method.all()))
+            .or_else(|| send::host(&method.all()));
         let target = match target {
             Some(target) => target,
             None if client && name != "send" && name != "getstring" => {

@@ -1,0 +1,90 @@
+//! Programs that run a command for each of something: `find -exec`, `xargs`, `parallel`.
+
+use super::Call;
+use crate::flow::shell::{Argument, Shell};
+use crate::flow::value::{Part, Value};
+
+/// `find … -exec COMMAND {} ;`: the command runs for what the names match.
+pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let texts = call.texts();
+    let name = call.option(&["-name", "-iname", "-path", "-wholename"]);
+    let path = name
+        .or_else(|| call.operands().first().map(|operand| operand.value.clone()))
+        .unwrap_or_else(|| Value::text("."));
+    let mut output = path.clone();
+    for (at, text) in texts.iter().enumerate() {
+        if !matches!(text.as_str(), "-exec" | "-execdir" | "-ok" | "-x") {
+            continue;
+        }
+        let words = call.arguments.get(at + 1..).unwrap_or(&[]);
+        let end = words
+            .iter()
+            .position(|word| matches!(word.value.template().as_str(), ";" | "+"))
+            .unwrap_or(words.len());
+        let mut words = words.get(..end).unwrap_or(&[]).to_vec();
+        for word in &mut words {
+            word.value = replace(&word.value, "{}", &path);
+        }
+        output = shell.invoke(words, call.bytes);
+    }
+    output
+}
+
+/// `xargs COMMAND …`: the input becomes arguments, at the place that `-I` names or at the end.
+pub(super) fn xargs(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let mut at = 0;
+    let mut place = None;
+    while let Some(argument) = call.arguments.get(at) {
+        let text = argument.value.template();
+        match text.as_str() {
+            "-I" | "-J" | "--replace" => {
+                place = call.arguments.get(at + 1).map(|next| next.value.template());
+                at += 2;
+            }
+            "-n" | "-P" | "-L" | "-d" | "-s" | "-a" | "-E" | "--max-args" | "--max-procs" | "--delimiter" => {
+                at += 2
+            }
+            _ if text.starts_with("-I") => {
+                place = text.get(2..).map(str::to_owned);
+                at += 1;
+            }
+            _ if text.starts_with('-') => at += 1,
+            _ => break,
+        }
+    }
+    let mut words = call.arguments.get(at..).unwrap_or(&[]).to_vec();
+    if words.is_empty() {
+        return call.stdin.clone();
+    }
+    let mut input = call.stdin.clone();
+    if let Some(Part::Text(text)) = input.parts.last_mut() {
+        let length = text.trim_end().len();
+        text.truncate(length);
+    }
+    match place.filter(|place| !place.is_empty()) {
+        Some(place) => {
+            for word in &mut words {
+                word.value = replace(&word.value, &place, &input);
+            }
+        }
+        None => words.push(Argument { value: input, bytes: call.bytes }),
+    }
+    shell.invoke(words, call.bytes)
+}
+
+pub(super) fn replace(value: &Value, place: &str, with: &Value) -> Value {
+    let mut out = Value::empty();
+    for part in &value.parts {
+        let Part::Text(text) = part else {
+            out.push(part.clone());
+            continue;
+        };
+        for (at, piece) in text.split(place).enumerate() {
+            if at > 0 {
+                out.append(with.clone());
+            }
+            out.push_text(piece);
+        }
+    }
+    out
+}

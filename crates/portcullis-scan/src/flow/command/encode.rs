@@ -1,0 +1,257 @@
+//! Programs that change the form of what they get: base64, hexadecimal, encryption, archives, other letters.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+use super::Call;
+use super::filter::{encode, input, narrowed};
+use crate::flow::shell::Shell;
+use crate::flow::trace::{Channel, ObservationKind, Role};
+use crate::flow::value::{Encoding, Part, Value};
+
+/// Decodes base64 text as the command-line tools do: white space ignored, padding optional.
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    let clean: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    STANDARD.decode(&clean).or_else(|_| STANDARD_NO_PAD.decode(clean.trim_end_matches('='))).ok()
+}
+
+/// PowerShell's `-EncodedCommand`: base64 of UTF-16LE.
+pub fn decode_utf16_base64(text: &str) -> Option<String> {
+    let bytes = decode_base64(text)?;
+    let units: Vec<u16> = bytes
+        .chunks_exact(2)
+        .filter_map(|pair| Some(u16::from_le_bytes([*pair.first()?, *pair.get(1)?])))
+        .collect();
+    Some(String::from_utf16_lossy(&units))
+}
+
+pub(super) fn base64(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let content = input(shell, call);
+    if call.has(&["-d", "-D", "--decode"]) || call.has(&["--d"]) {
+        if let Some(decoded) = content.literal().filter(|text| !text.is_empty()).and_then(decode_base64) {
+            return decoded_text(shell, call, &decoded);
+        }
+        // What comes out is what went in, if it was a secret: its last base64 is undone.
+        return undone(content, &[Encoding::Base64, Encoding::Base64Wrapped]);
+    }
+    if call.name == "base32" {
+        return encode(shell, call, content, Encoding::OtherBase);
+    }
+    let unwrapped = call.has(&["-w0"])
+        || call.option(&["-w", "--wrap"]).is_some_and(|width| width.literal() == Some("0"))
+        || call.has(&["--wrap=0"]);
+    encode(shell, call, content, if unwrapped { Encoding::Base64 } else { Encoding::Base64Wrapped })
+}
+
+/// Text that stood encoded in the file. Remembered by wrapping, so that running it can be noted.
+pub(super) fn decoded_text(shell: &mut Shell<'_, '_>, call: &Call<'_>, bytes: &[u8]) -> Value {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    shell.tracer.decoded.insert(text.trim().to_owned());
+    let _ = call;
+    Value::text(text)
+}
+
+pub(super) fn undone(value: Value, encodings: &[Encoding]) -> Value {
+    let mut out = Value::empty();
+    for part in value.parts {
+        match part {
+            Part::Carried(mut carried) => {
+                if carried.encodings.last().is_some_and(|last| encodings.contains(last)) {
+                    carried.encodings.pop();
+                }
+                out.push(Part::Carried(carried));
+            }
+            Part::Text(_) => out.push(Part::Unknown),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+pub(super) fn hex(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let content = input(shell, call);
+    if call.name == "xxd" && call.has(&["-r"]) {
+        let literal =
+            content.literal().map(|text| text.chars().filter(char::is_ascii_hexdigit).collect::<String>());
+        if let Some(decoded) = literal.filter(|text| !text.is_empty()).and_then(|text| hex::decode(text).ok())
+        {
+            return decoded_text(shell, call, &decoded);
+        }
+        return undone(content, &[Encoding::Hex]);
+    }
+    encode(shell, call, content, Encoding::Hex)
+}
+
+pub(super) fn openssl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let verb = call.texts().first().cloned().unwrap_or_default();
+    match verb.as_str() {
+        "base64" => base64(shell, call),
+        "s_client" => {
+            let target = call.option(&["-connect"]).unwrap_or_else(Value::unknown);
+            let file = shell.file();
+            let content = call.stdin.clone();
+            shell.tracer.deliver(
+                content,
+                Channel::Network,
+                Role::Payload,
+                target,
+                "openssl s_client",
+                file,
+                call.bytes,
+            );
+            Value::unknown()
+        }
+        "dgst" | "md5" | "sha256" | "rand" | "version" | "x509" | "verify" => Value::unknown(),
+        _ if call.texts().iter().any(|text| text == "-d" || text == "-decrypt") => {
+            shell.tracer.works();
+            Value::unknown()
+        }
+        "enc"
+            if call.has(&["-base64", "-a"])
+                && !call.texts().iter().any(|text| text.contains("aes") || text.contains("des")) =>
+        {
+            base64(shell, call)
+        }
+        "enc" | "smime" | "cms" | "rsautl" | "pkeyutl" => encrypting(shell, call, &["-out"]),
+        _ => Value::unknown(),
+    }
+}
+
+pub(super) fn encrypting(shell: &mut Shell<'_, '_>, call: &Call<'_>, output_options: &[&str]) -> Value {
+    let mut content = match call.option(&["-in"]) {
+        Some(path) => shell.read_file(&path, call.bytes),
+        None => input(shell, call),
+    };
+    if !content.carries() {
+        content = narrowed(content);
+    }
+    // The key the data is locked with does not leave with it.
+    let sealed = encode(shell, call, content, Encoding::Encrypted);
+    match call.option(output_options) {
+        Some(path) => {
+            shell.write_to(&path, sealed, false, call.bytes);
+            Value::empty()
+        }
+        None => {
+            for operand in call.operands() {
+                let name = operand.value.template();
+                if shell.state.read(&name).is_some() {
+                    shell.state.write(&format!("{name}.gpg"), sealed.clone(), false);
+                }
+            }
+            sealed
+        }
+    }
+}
+
+pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let operands = call.operands();
+    let texts = call.texts();
+    let creates = match call.name {
+        "tar" => texts.first().is_some_and(|flags| flags.contains('c')) || call.has(&["-c", "--create"]),
+        _ => true,
+    };
+    if !creates {
+        shell.tracer.works();
+        return Value::unknown();
+    }
+    let mut content = Value::empty();
+    for operand in &operands {
+        let name = operand.value.template();
+        if shell.state.read(&name).is_some() || super::credential_file(&name).is_some() {
+            content.append(shell.read_file(&operand.value, operand.bytes));
+        }
+    }
+    let packed = encode(shell, call, content, Encoding::Compressed);
+    let target = operands.iter().map(|operand| operand.value.template()).find(|name| {
+        [".tar", ".tgz", ".gz", ".zip", ".7z", ".xz", ".bz2", ".zst"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+    });
+    match target {
+        Some(name) => {
+            shell.state.write(&name, packed, false);
+            Value::empty()
+        }
+        None => packed,
+    }
+}
+
+pub(super) fn translate(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let content = call.stdin.clone();
+    let operands = call.operands();
+    let deletes = call.has(&["-d", "--delete"]);
+    let sets = operands.iter().map(|operand| operand.value.literal().map(character_set)).collect::<Vec<_>>();
+    if let Some(text) = content.literal() {
+        match (deletes, sets.as_slice()) {
+            (true, [Some(set), ..]) => {
+                return Value::text(text.chars().filter(|c| !set.contains(c)).collect::<String>());
+            }
+            (false, [Some(from), Some(to)]) => {
+                let replaced =
+                    text.chars().map(|character| match from.iter().position(|c| *c == character) {
+                        Some(at) => to.get(at).or(to.last()).copied().unwrap_or(character),
+                        None => character,
+                    });
+                let replaced = replaced.collect::<String>();
+                shell.tracer.decoded.insert(replaced.trim().to_owned());
+                return Value::text(replaced);
+            }
+            _ => {}
+        }
+    }
+    let letters = sets
+        .first()
+        .is_some_and(|set| set.as_ref().is_some_and(|set| set.iter().any(|c| c.is_ascii_alphanumeric())));
+    let two = sets.len() > 1 && !deletes;
+    let changes_case = two && {
+        let lower = |set: &Option<Vec<char>>| {
+            set.as_ref().is_some_and(|set| set.iter().all(char::is_ascii_lowercase))
+        };
+        let upper = |set: &Option<Vec<char>>| {
+            set.as_ref().is_some_and(|set| set.iter().all(char::is_ascii_uppercase))
+        };
+        matches!(sets.as_slice(), [a, b] if (lower(a) && upper(b)) || (upper(a) && lower(b)))
+    };
+    if letters && two && !changes_case {
+        encode(shell, call, content, Encoding::Substituted)
+    } else {
+        content
+    }
+}
+
+/// `A-Z0-9\n` and `[:upper:]` as the characters they stand for.
+pub(super) fn character_set(text: &str) -> Vec<char> {
+    let text = text
+        .replace("[:upper:]", "A-Z")
+        .replace("[:lower:]", "a-z")
+        .replace("[:digit:]", "0-9")
+        .replace("[:space:]", " \\t\\n\\r");
+    let decoded: Vec<char> = crate::flow::shell::decode_escapes(&text).chars().collect();
+    let mut set = Vec::new();
+    let mut at = 0;
+    while let Some(first) = decoded.get(at) {
+        match (decoded.get(at + 1), decoded.get(at + 2)) {
+            (Some('-'), Some(last)) if first <= last && (*last as u32 - *first as u32) < 256 => {
+                set.extend(*first..=*last);
+                at += 3;
+            }
+            _ => {
+                set.push(*first);
+                at += 1;
+            }
+        }
+        if set.len() > 1_024 {
+            break;
+        }
+    }
+    set
+}
+
+/// Notes a command that stood encoded in the file, where it is run.
+pub(super) fn note_decoded(shell: &mut Shell<'_, '_>, code: &Value, bytes: crate::span::Bytes) {
+    let text = code.prefix().trim().to_owned();
+    if !text.is_empty() && shell.tracer.decoded.contains(&text) {
+        shell.observe(ObservationKind::DecodedCommand, Value::text("encoded"), bytes);
+    }
+}

@@ -1,0 +1,177 @@
+//! git: remotes, the index, pushes, and the credentials in its configuration.
+
+use super::Call;
+use crate::flow::shell::Shell;
+use crate::flow::trace::{Channel, ObservationKind, Role};
+use crate::flow::value::{Part, Source, Value};
+
+pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let texts = call.texts();
+    let mut at = 0;
+    while let Some(text) = texts.get(at) {
+        match text.as_str() {
+            "-c" | "-C" | "--git-dir" | "--work-tree" => at += 2,
+            _ if text.starts_with('-') => at += 1,
+            _ => break,
+        }
+    }
+    let verb = texts.get(at).cloned().unwrap_or_default();
+    let rest = call.arguments.get(at + 1..).unwrap_or(&[]);
+    let operands: Vec<&Value> = rest
+        .iter()
+        .map(|argument| &argument.value)
+        .filter(|value| !value.prefix().starts_with('-'))
+        .collect();
+    let file = shell.file();
+    match verb.as_str() {
+        "config" => return git_config(shell, call, &operands),
+        "credential" => {
+            return shell.tracer.enter(
+                Source::CheckoutCredentials,
+                "git's stored credentials",
+                file,
+                call.bytes,
+            );
+        }
+        "remote" => {
+            if let [action, name, url, ..] = operands.as_slice()
+                && matches!(action.template().as_str(), "add" | "set-url")
+            {
+                shell.state.remotes.insert(name.template(), (*url).clone());
+            }
+        }
+        "add" | "stage" => {
+            for operand in &operands {
+                if let Some(content) = shell.state.read(&operand.template()) {
+                    shell.state.write("$git-index", content, true);
+                }
+                if operand.template().contains(".github/workflows") {
+                    shell.observe(ObservationKind::WritesWorkflow, (*operand).clone(), call.bytes);
+                }
+            }
+            let everything = operands.is_empty()
+                || operands.iter().any(|operand| matches!(operand.template().as_str(), "." | "-A"))
+                || call.has(&["-A", "--all"]);
+            if let (true, Some(content)) = (everything, shell.state.read(".")) {
+                shell.state.write("$git-index", content, true);
+            }
+        }
+        "push" => {
+            let target = operands.first().map(|target| {
+                let name = target.template();
+                shell.state.remotes.get(&name).cloned().unwrap_or_else(|| (*target).clone())
+            });
+            let target = target.unwrap_or_else(|| Value::text("origin"));
+            if operands.iter().any(|operand| operand.template().starts_with(':')) || call.has(&["--delete"]) {
+                shell.observe(ObservationKind::CoversTracks, Value::text("git push --delete"), call.bytes);
+            }
+            let content = shell.state.read("$git-index").unwrap_or_default();
+            shell.tracer.deliver(
+                content,
+                Channel::Repository,
+                Role::Payload,
+                target.clone(),
+                "git push",
+                file,
+                call.bytes,
+            );
+            shell.tracer.deliver(
+                target.clone(),
+                Channel::Network,
+                Role::Authentication,
+                target,
+                "git push",
+                file,
+                call.bytes,
+            );
+        }
+        "commit" => {
+            if let Some(message) = call.option(&["-m", "--message"]) {
+                shell.state.write("$git-index", message.only_carried(), true);
+            }
+        }
+        "clone" | "fetch" | "pull" | "ls-remote" | "submodule" => {
+            shell.tracer.works();
+            for operand in &operands {
+                shell.tracer.deliver(
+                    (*operand).clone(),
+                    Channel::Network,
+                    Role::Authentication,
+                    (*operand).clone(),
+                    "git",
+                    file,
+                    call.bytes,
+                );
+            }
+            if verb == "submodule" || verb == "fetch" || verb == "pull" {
+                return Value::unknown();
+            }
+        }
+        "checkout" | "switch" | "reset" | "log" | "status" | "branch" | "rm" | "init" | "rev-parse"
+        | "diff" | "tag" => {}
+        _ => shell.tracer.works(),
+    }
+    Value::unknown()
+}
+
+pub(super) fn git_config(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &[&Value]) -> Value {
+    let file = shell.file();
+    let words = operands.iter().map(|operand| operand.template()).collect::<Vec<_>>();
+    let reads = call.has(&["--list", "--get-regexp", "--get", "--get-all", "--get-urlmatch"])
+        || call.texts().iter().any(|text| text == "-l")
+        || words.len() == 1;
+    if reads {
+        let asks = call.has(&["--list", "-l"])
+            || words.iter().any(|word| {
+                let word = word.to_ascii_lowercase();
+                word.contains("extraheader") || word.contains("credential") || word == "http" || word == "."
+            });
+        if asks {
+            return shell.tracer.enter(
+                Source::CheckoutCredentials,
+                "what the checkout left in git's configuration",
+                file,
+                call.bytes,
+            );
+        }
+        return Value::unknown();
+    }
+    // `url.HOST.insteadOf https://github.com/`: every later fetch goes, with its credentials, to HOST.
+    if let [key, value, ..] = operands {
+        let text = key.template();
+        let lower = text.to_ascii_lowercase();
+        if lower.starts_with("url.") && (lower.ends_with(".insteadof") || lower.ends_with(".pushinsteadof")) {
+            let mut url = super::after(key, 4);
+            if let Some(Part::Text(last)) = url.parts.last_mut()
+                && let Some(end) = last
+                    .to_ascii_lowercase()
+                    .rfind(".insteadof")
+                    .or_else(|| last.to_ascii_lowercase().rfind(".pushinsteadof"))
+            {
+                last.truncate(end);
+            }
+            shell.tracer.deliver(
+                url.clone(),
+                Channel::Network,
+                Role::Authentication,
+                url,
+                "git",
+                file,
+                call.bytes,
+            );
+        } else if lower.ends_with(".extraheader") && value.carries() {
+            let url =
+                text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(".extraheader").to_owned();
+            shell.tracer.deliver(
+                (*value).clone(),
+                Channel::Network,
+                Role::Authentication,
+                Value::text(url),
+                "git",
+                file,
+                call.bytes,
+            );
+        }
+    }
+    Value::empty()
+}
