@@ -5,6 +5,7 @@
 //! decided in `verdict.rs`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use crate::flow::trace::{Channel, Delivery};
 use crate::flow::value::{Part, Value};
@@ -60,6 +61,17 @@ impl Place {
                 | Class::Unknown
                 | Class::Dns
         )
+    }
+
+    /// Whether it is an address of a private network (RFC 1918, RFC 4193, RFC 6598), which no outsider is at the other end of.
+    pub fn is_private(&self) -> bool {
+        let host = self.host.as_deref().unwrap_or("");
+        match url::Host::parse(host) {
+            Ok(url::Host::Ipv4(address)) => {
+                address.is_private() || matches!(address.octets(), [100, second, ..] if second & 0xc0 == 64)
+            }
+            _ => host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_unique_local()),
+        }
     }
 
     /// Whether anybody can collect there without a name of his own.
@@ -302,32 +314,50 @@ fn is_local(host: &str) -> bool {
     address.is_loopback() || address.is_unspecified() || address.is_link_local()
 }
 
+/// A known host, and what look-alikes are compared with.
+struct Known {
+    host: &'static str,
+    domain: String,
+    /// Whether names of few letters are compared, too: those of forges and registries, which are worth an imitation.
+    short: bool,
+}
+
+static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
+    services::hosts()
+        .map(|(host, service)| Known {
+            host,
+            domain: registrable(host),
+            short: service.publishes || service.writes_code,
+        })
+        .collect()
+});
+
 /// A name made to be taken for a known one: one or two letters away from it, or with all of it as a prefix.
 fn is_look_alike(host: &str) -> bool {
     let domain = registrable(host);
-    services::hosts().any(|known| {
-        let known_domain = registrable(known);
-        if domain == known_domain {
+    KNOWN.iter().any(|known| {
+        if domain == known.domain {
             return false;
         }
-        let prefix = known.matches('.').count() >= 1
-            && (host.starts_with(&format!("{known}.")) || host.contains(&format!(".{known}.")));
-        let close = known_domain.len() >= 7 && domain.len() >= 7 && label_distance(&domain, &known_domain);
-        prefix || close
+        let after = |at: usize| host.as_bytes().get(at + known.host.len()) == Some(&b'.');
+        let prefix = known.host.contains('.')
+            && host
+                .match_indices(known.host)
+                .any(|(at, _)| after(at) && (at == 0 || host.as_bytes().get(at - 1) == Some(&b'.')));
+        prefix || (known.domain.len() >= 7 && domain.len() >= 7 && is_near(&domain, known))
     })
 }
 
 /// Distance of at most two between the names, or the same name under another suffix one letter away.
-fn label_distance(a: &str, b: &str) -> bool {
-    let (label_a, suffix_a) = a.split_once('.').unwrap_or((a, ""));
-    let (label_b, suffix_b) = b.split_once('.').unwrap_or((b, ""));
+fn is_near(domain: &str, known: &Known) -> bool {
+    let (label_a, suffix_a) = domain.split_once('.').unwrap_or((domain, ""));
+    let (label_b, suffix_b) = known.domain.split_once('.').unwrap_or((&known.domain, ""));
     let most = if label_b.len() >= 8 { 2 } else { 1 };
-    let distance = edit_distance(label_a, label_b);
-    suffix_a == suffix_b
-        && distance > 0
-        && distance <= most
-        && label_b.len() >= 4
-        && label_a.chars().next() == label_b.chars().next()
+    let comparable = suffix_a == suffix_b
+        && label_a.len().abs_diff(label_b.len()) <= most
+        && label_b.len() >= if known.short { 4 } else { 6 }
+        && label_a.chars().next() == label_b.chars().next();
+    comparable && (1..=most).contains(&edit_distance(label_a, label_b))
 }
 
 /// Edit distance with transpositions, of short names.

@@ -1,5 +1,6 @@
 //! Known services and kinds of hosts: the data of `services.toml`, read once.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -21,6 +22,15 @@ pub struct Service {
     /// Whether the credential can publish packages.
     #[serde(default)]
     pub publishes: bool,
+    /// Whether the credential can write source code or workflows.
+    #[serde(default)]
+    pub writes_code: bool,
+    /// Whether people also run the product on a host of their own, to which its credential then belongs.
+    #[serde(default)]
+    pub self_hosted: bool,
+    /// What takes the place of a credential that lives until somebody revokes it; empty where nothing does.
+    #[serde(default)]
+    pub replacement: String,
     /// Programs that talk to this service alone.
     #[serde(default)]
     pub commands: Vec<String>,
@@ -45,36 +55,59 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     toml::from_str(include_str!("services.toml")).unwrap_or_default()
 });
 
+/// The catalogue by host names and by the words of secrets, for questions that are asked of every delivery.
+struct Index {
+    services: HashMap<&'static str, &'static Service>,
+    classes: HashMap<&'static str, Class>,
+    /// Patterns by their first word: the words, how much they say, and whose they are.
+    patterns: HashMap<&'static str, Vec<(Vec<&'static str>, usize, &'static Service)>>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let catalogue: &'static Catalogue = &CATALOGUE;
+    let mut index = Index { services: HashMap::new(), classes: HashMap::new(), patterns: HashMap::new() };
+    for service in &catalogue.service {
+        for host in &service.hosts {
+            index.services.entry(host).or_insert(service);
+        }
+        for pattern in &service.secrets {
+            let words: Vec<&str> = pattern.split(' ').collect();
+            if let Some(first) = words.first().copied() {
+                index.patterns.entry(first).or_default().push((words, pattern.len(), service));
+            }
+        }
+    }
+    for class in &catalogue.class {
+        for host in &class.hosts {
+            index.classes.entry(host).or_insert(class.name);
+        }
+    }
+    index
+});
+
+/// A host and all that it lies below, the longest first.
+fn and_above(host: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(host), |name| name.split_once('.').map(|(_, above)| above))
+}
+
 /// The service that a host belongs to, unless the host is one that anybody can collect at.
 pub fn of_host(host: &str) -> Option<&'static Service> {
-    let longest = |hosts: &[String]| hosts.iter().filter(|known| covers(known, host)).map(String::len).max();
-    CATALOGUE
-        .service
-        .iter()
-        .filter_map(|service| Some((longest(&service.hosts)?, service)))
-        .max_by_key(|(length, _)| *length)
-        .map(|(_, service)| service)
+    and_above(host).find_map(|name| INDEX.services.get(name).copied())
 }
 
 /// The class of a host that anybody can collect at; where a service has the host too, the longer entry decides.
 pub fn class_of_host(host: &str) -> Option<Class> {
-    let of_services = CATALOGUE.service.iter().flat_map(|service| &service.hosts);
-    let service = of_services.filter(|known| covers(known, host)).map(String::len).max().unwrap_or(0);
-    let found =
-        CATALOGUE.class.iter().flat_map(|class| class.hosts.iter().map(move |known| (known, class.name)));
-    found
-        .filter(|(known, _)| covers(known, host) && known.len() >= service)
-        .max_by_key(|(known, _)| known.len())
-        .map(|(_, class)| class)
+    let service = and_above(host).find(|name| INDEX.services.contains_key(name)).map_or(0, str::len);
+    let (name, class) = and_above(host).find_map(|name| Some((name, *INDEX.classes.get(name)?)))?;
+    (name.len() >= service).then_some(class)
 }
 
-/// Every known host, for comparing look-alikes.
-pub fn hosts() -> impl Iterator<Item = &'static str> {
-    CATALOGUE.service.iter().flat_map(|service| service.hosts.iter().map(String::as_str))
-}
-
-fn covers(known: &str, host: &str) -> bool {
-    host == known || host.strip_suffix(known).is_some_and(|rest| rest.ends_with('.'))
+/// Every known host with its service, for comparing look-alikes.
+pub fn hosts() -> impl Iterator<Item = (&'static str, &'static Service)> {
+    CATALOGUE
+        .service
+        .iter()
+        .flat_map(|service| service.hosts.iter().map(move |host| (host.as_str(), service)))
 }
 
 /// A service by its identifier.
@@ -84,20 +117,25 @@ pub fn named(name: &str) -> Option<&'static Service> {
 
 /// The service that a secret belongs to, judged by its name: the pattern that says most wins.
 pub fn of_secret(name: &str) -> Option<&'static Service> {
+    Some(said_by(name)?.1)
+}
+
+/// The words of a secret's name that say what it opens, and what that is.
+pub fn said_by(name: &str) -> Option<(&'static [&'static str], &'static Service)> {
+    let index: &'static Index = &INDEX;
     let words = words(name);
-    let matches = |pattern: &String| {
-        let wanted: Vec<&str> = pattern.split(' ').collect();
-        words
-            .windows(wanted.len())
-            .any(|window| window.iter().zip(&wanted).all(|(word, wanted)| word == wanted))
-            .then_some(pattern.len())
-    };
-    CATALOGUE
-        .service
-        .iter()
-        .filter_map(|service| Some((service.secrets.iter().filter_map(matches).max()?, service)))
-        .max_by_key(|(length, _)| *length)
-        .map(|(_, service)| service)
+    let mut best: Option<(usize, &'static [&'static str], &'static Service)> = None;
+    for at in 0..words.len() {
+        let rest = words.get(at..).unwrap_or(&[]);
+        let Some(first) = rest.first() else { continue };
+        for (pattern, length, service) in index.patterns.get(first.as_str()).into_iter().flatten() {
+            let fits = pattern.len() <= rest.len() && pattern.iter().zip(rest).all(|(a, b)| a == b);
+            if fits && best.is_none_or(|(known, ..)| *length > known) {
+                best = Some((*length, pattern.as_slice(), service));
+            }
+        }
+    }
+    best.map(|(_, pattern, service)| (pattern, service))
 }
 
 /// The service that a program talks to.
@@ -106,7 +144,7 @@ pub fn of_command(name: &str) -> Option<&'static Service> {
 }
 
 /// The words of a secret's name in upper case: `npm_token2` is NPM, TOKEN, 2.
-fn words(name: &str) -> Vec<String> {
+pub fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut last_digit = false;
     let mut last_lower = false;

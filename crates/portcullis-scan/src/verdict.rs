@@ -33,7 +33,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
             Verdict::Exposed
         }
         "secret-to-host"
-            if (has(Signal::NamedAlike) || has(Signal::LogsInFirst))
+            if (has(Signal::NamedAlike) || has(Signal::LogsInFirst) || has(Signal::LoginOnly))
                 && !intent
                 && !has(Signal::PlainHttp) =>
         {

