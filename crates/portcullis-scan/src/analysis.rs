@@ -27,6 +27,9 @@ const HOPS_MAX: usize = 64;
 /// Deepest walk over a tree whose nodes may be shared.
 const WALK_MAX: usize = 20_000;
 
+/// The rule of what the coarse search finds.
+pub const UNANALYSED: &str = "unanalysed-workflow";
+
 /// What one version of a workflow shows.
 #[derive(Debug, Default)]
 pub struct Analysis {
@@ -268,7 +271,7 @@ pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
         Vec::new()
     };
     let seen = Seen {
-        rule: "unanalysed-workflow",
+        rule: UNANALYSED,
         signals,
         secrets,
         all_secrets: false,

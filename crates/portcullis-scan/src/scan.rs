@@ -709,7 +709,7 @@ impl Joint<'_> {
             return Some("in the work tree".to_owned());
         }
         let is_branch = |name: &str| name.starts_with("refs/heads/") || name.starts_with("refs/remotes/");
-        let mut branches = self.history.heads.iter().filter(|head| is_branch(&head.name));
+        let mut branches = self.history.heads.iter().filter(|head| head.own && is_branch(&head.name));
         let head = branches.find(|head| version.commits.binary_search(&head.commit).is_ok())?;
         Some(format!("on `{}`", head.name))
     }

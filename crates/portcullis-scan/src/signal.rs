@@ -2,6 +2,8 @@
 //!
 //! Each says one thing that can be checked by eye. `portcullis explain ID` prints what stands here.
 
+pub mod example;
+
 /// How much a signal says about intent. Two weak ones never add up to a theft.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
@@ -17,7 +19,23 @@ pub enum Weight {
     Excuse,
 }
 
+/// All weights.
+pub const WEIGHTS: &[Weight] = &[Weight::Place, Weight::Weak, Weight::Greed, Weight::Hiding, Weight::Excuse];
+
 impl Weight {
+    /// What such a signal does to a verdict.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Weight::Place => {
+                "says where something goes, or what an outsider gets at; half of a theft, never all of it"
+            }
+            Weight::Weak => "happens to honest people too; any number of them is never a theft",
+            Weight::Greed => "more is taken than any use of it needs; with a foreign place it is a theft",
+            Weight::Hiding => "somebody took trouble that it not be seen; with a foreign place it is a theft",
+            Weight::Excuse => "speaks for an honest purpose, and makes the verdict milder",
+        }
+    }
+
     /// What the weight means, in a few words.
     pub fn meaning(self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ mod secret_to_host;
 mod secret_to_log;
 mod secret_to_repository;
 mod secret_to_unknown_command;
+mod unanalysed_workflow;
 mod untrusted_code;
 
 /// All of them.
@@ -35,4 +36,5 @@ pub const ALL: &[&dyn Technique] = &[
     &remote_code::RemoteCode,
     &long_lived_token::LongLivedToken,
     &compromised_action::CompromisedAction,
+    &unanalysed_workflow::UnanalysedWorkflow,
 ];

@@ -162,14 +162,3 @@ fn a_closed_pipe_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
-
-#[test]
-fn rules_and_signals_are_explained() {
-    let folder = tempfile::tempdir().unwrap();
-    for id in ["secret-to-host", "unrelated-secrets"] {
-        let output = portcullis(&["explain", id], folder.path());
-        assert_eq!(output.status.code(), Some(0), "{id}");
-        assert!(output.stdout.len() > 100);
-    }
-    assert_eq!(portcullis(&["explain", "no-such-rule"], folder.path()).status.code(), Some(2));
-}

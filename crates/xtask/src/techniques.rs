@@ -21,10 +21,23 @@ fn page() -> String {
             technique.remedy()
         ));
     }
-    page.push_str("\n## Signals\n\n| signal | weight | meaning |\n|---|---|---|\n");
+    page.push_str(
+        "\n## Signals\n\nA verdict is weighed from signals. Each says one thing that can be checked by eye. Its weight says what kind of fact it is:\n\n\
+         | weight | signals of this kind |\n|---|---|\n",
+    );
+    for weight in signal::WEIGHTS {
+        page.push_str(&format!("| {} | {} |\n", weight.meaning(), weight.explanation()));
+    }
     for signal in signal::ALL {
-        let meaning = signal.meaning().replace('|', "\\|");
-        page.push_str(&format!("| `{}` | {} | {meaning} |\n", signal.id(), signal.weight().meaning()));
+        page.push_str(&format!(
+            "\n### {}\n\nWeight: {}. {}\n",
+            signal.id(),
+            signal.weight().meaning(),
+            signal.meaning()
+        ));
+        if let Some(example) = signal::example::of(signal.id()) {
+            page.push_str(&format!("\n    {}\n\nWhy it matters: {}\n", example.shows, example.why));
+        }
     }
     page
 }
