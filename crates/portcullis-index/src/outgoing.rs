@@ -146,8 +146,10 @@ fn client(url: &Url, source: Source<'_>, host: &str) -> Result<reqwest::Client, 
     })
 }
 
-/// Another host was not named by anybody we trust, and http after https would be a fall back.
-fn same_host() -> Policy {
+/// Redirects that stay on their host. Another host was not named by anybody we trust, and http after https would be a fall
+/// back.
+#[must_use]
+pub fn same_host() -> Policy {
     Policy::custom(|attempt| {
         let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
         if attempt.previous().len() > REDIRECTS_MAX {
@@ -161,7 +163,8 @@ fn same_host() -> Policy {
 }
 
 /// The error and what lies below it, without the address.
-fn causes(error: &reqwest::Error) -> String {
+#[must_use]
+pub fn causes(error: &reqwest::Error) -> String {
     let mut text = String::new();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -183,7 +186,8 @@ fn literal_address(url: &Url) -> Option<IpAddr> {
 }
 
 /// Resolves names, and leaves out every address that is not public.
-struct PublicAddresses;
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PublicAddresses;
 
 impl Resolve for PublicAddresses {
     fn resolve(&self, name: Name) -> Resolving {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use gix::ObjectId;
 
-use crate::objects::Objects;
+use crate::objects::{ObjectError, Objects};
 
 /// Most parts of a path that is looked up.
 const PARTS_MAX: usize = 64;
@@ -58,12 +58,29 @@ impl Place {
 pub(crate) struct CalledPaths {
     shards: Vec<Mutex<Shard>>,
     tops: Mutex<BTreeSet<String>>,
+    missing: Mutex<BTreeSet<ObjectId>>,
 }
 
 impl CalledPaths {
     /// Nothing known yet.
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), tops: Mutex::default() }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            tops: Mutex::default(),
+            missing: Mutex::default(),
+        }
+    }
+
+    /// Notes an object that is not here, so that whoever fetches in parts knows what else to fetch.
+    pub(crate) fn note(&self, error: &ObjectError) {
+        if let (ObjectError::Missing(id), Ok(mut missing)) = (error, self.missing.lock()) {
+            missing.insert(*id);
+        }
+    }
+
+    /// What was noted.
+    pub(crate) fn missing(self) -> BTreeSet<ObjectId> {
+        self.missing.into_inner().unwrap_or_default()
     }
 
     /// The object of a regular file by its path below a commit's tree. Links are followed within the tree: they are
@@ -92,7 +109,11 @@ impl CalledPaths {
                 Entry::File(id) if left.is_empty() => return Place::File(id),
                 Entry::Link(id) => {
                     links += 1;
-                    let target = objects.blob(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                    let target = objects
+                        .blob(id)
+                        .inspect_err(|error| self.note(error))
+                        .ok()
+                        .and_then(|bytes| String::from_utf8(bytes).ok());
                     let Some(target) = target.filter(|target| links <= LINKS_MAX && !target.starts_with('/'))
                     else {
                         return Place::Astray;
@@ -123,7 +144,8 @@ impl CalledPaths {
         }
         let is_wanted = |name: &[u8]| wanted.iter().any(|wanted| wanted.as_bytes() == name);
         // What could not be read is a problem of the history already.
-        let found = objects.entries(folder, is_wanted).unwrap_or_default();
+        let found =
+            objects.entries(folder, is_wanted).inspect_err(|error| self.note(error)).unwrap_or_default();
         let mut entries: HashMap<String, Entry> =
             wanted.into_iter().map(|name| (name, Entry::Nothing)).collect();
         for entry in found {

@@ -103,6 +103,9 @@ pub struct Part {
     pub texts: BTreeMap<String, RepositoryText>,
     /// Whether something of it could be read.
     pub read: bool,
+    /// Files that were looked for and are not in the object database, though a tree names them. Whoever fetched it in
+    /// parts (`--filter=blob:none`) fetches these and scans again.
+    pub missing: BTreeSet<ObjectId>,
 }
 
 /// What is known when all parts are done.
@@ -208,6 +211,7 @@ struct Scanned<'o> {
     complete: bool,
     name: Option<RepositoryName>,
     is_loose: bool,
+    missing: BTreeSet<ObjectId>,
 }
 
 /// One version of one workflow: where it stands and what it shows.
@@ -233,12 +237,13 @@ impl<'o> Scanned<'o> {
             complete: true,
             name: None,
             is_loose: false,
+            missing: BTreeSet::new(),
         }
     }
 
     /// Adds up what was read and hands it over, unless there is nothing.
     fn hand_over(self, totals: &mut Totals, take: &mut (dyn FnMut(Part) + Send)) {
-        let Self { stats, mut findings, problems, texts, complete, name, .. } = self;
+        let Self { stats, mut findings, problems, texts, complete, name, missing, .. } = self;
         if name.is_none() && problems.is_empty() {
             return;
         }
@@ -253,7 +258,7 @@ impl<'o> Scanned<'o> {
         totals.repositories_read += usize::from(read);
         let repository =
             name.or_else(|| problems.first().map(|problem| problem.repository.clone())).unwrap_or_default();
-        take(Part { repository, findings, problems, texts, read });
+        take(Part { repository, findings, problems, texts, read, missing });
     }
 
     fn problem(&mut self, repository: RepositoryName, path: Option<&str>, kind: &str, what: String) {
@@ -377,12 +382,15 @@ impl<'o> Scanned<'o> {
                         unread.commits = commits.into_iter().collect();
                         return Ok(vec![unread]);
                     }
-                    other => other.map_err(|error| (path.clone(), error))?,
+                    other => other
+                        .inspect_err(|error| called.note(error))
+                        .map_err(|error| (path.clone(), error))?,
                 };
                 let reader = Reader { objects, history, called: &called, identity };
                 Ok(reader.variants(&path, blob, &bytes, commits))
             })
             .collect();
+        self.missing.extend(called.missing());
         let mut versions = Vec::new();
         for outcome in outcomes {
             match outcome {
@@ -1059,7 +1067,7 @@ impl Reader<'_> {
         }
         let mut text = bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes).to_vec();
         for id in called {
-            if let Ok(content) = self.objects.blob(id)
+            if let Ok(content) = self.objects.blob(id).inspect_err(|error| self.called.note(error))
                 && text.len() + content.len() <= CUT_BYTES_MAX
             {
                 text.push(b'\n');
@@ -1159,7 +1167,7 @@ impl LocalFiles for AtCommit<'_> {
             Place::Nowhere => return LocalFile::Absent,
             Place::Astray => return LINKED,
         };
-        match self.objects.blob(id) {
+        match self.objects.blob(id).inspect_err(|error| self.called.note(error)) {
             Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
             Err(error) => error.into(),
         }

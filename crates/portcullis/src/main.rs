@@ -9,6 +9,8 @@ mod completions;
 mod desk;
 mod explain;
 mod fix;
+mod forge;
+mod man;
 mod output;
 mod reach;
 mod remote;
@@ -54,6 +56,8 @@ enum Command {
     Publisher(desk::PublisherArguments),
     /// Print a completion script for a shell
     Completions(completions::Arguments),
+    /// Print a page of the manual
+    Man(man::Arguments),
 }
 
 /// How a command ended, when it could run at all. [`main`] alone turns it into an exit code.
@@ -110,6 +114,7 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Token(arguments) => desk::tokens(&arguments),
         Command::Publisher(arguments) => desk::publisher(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 

@@ -3,6 +3,7 @@
 mod accepted;
 mod config;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +23,8 @@ use accepted::{Acceptance, Accepted};
   portcullis scan                          the repository in this folder, all versions
   portcullis scan --format json ~/src      every repository below a folder, as one document
   portcullis scan --min-verdict malicious  only what nobody does for themselves
+  portcullis scan https://forge.example/owner/name.git   a remote repository, without a clone
+  portcullis scan --format jsonl github:example-org      all repositories of an owner at GitHub
 
 Who may silence a finding: `--accept` and `--config`, any finding, from outside the repository. In a workflow the comment
 `# portcullis: accept RULE REASON`, on the finding's line or the one above, silences findings that are `exposed` or `advice`, never
@@ -29,8 +32,9 @@ what is `malicious` or `suspicious`: a thief can write a comment, too. What is a
 
 Exit code 0: nothing found; 1: something found; 2: nothing could be read.")]
 pub(crate) struct Arguments {
-    /// Work trees, bare repositories, workflow files, or folders that hold any of these
-    #[arg(value_name = "PATH")]
+    /// Work trees, bare repositories, workflow files, folders that hold any of these, `https://` addresses of repositories,
+    /// `github:OWNER` or `github:OWNER/REPO`
+    #[arg(value_name = "PATH|URL")]
     paths: Vec<PathBuf>,
     /// How to print what is found
     ///
@@ -88,6 +92,8 @@ pub(crate) struct Arguments {
     /// inside a scanned tree: whoever writes to a repository must not decide what is accepted in it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    remote: crate::remote::Arguments,
 }
 
 /// The mildest verdict that counts.
@@ -119,17 +125,22 @@ struct InForce {
     mildest: Verdict,
     explain: bool,
     strict: bool,
+    /// What is not on this disk.
+    addresses: Vec<crate::remote::Address>,
+    /// When commits of `--commits` were seen.
+    seen: BTreeMap<String, String>,
 }
 
 /// Scans and prints.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let InForce { options, accepted, format, mildest, explain, strict } = in_force(arguments)?;
+    let InForce { options, accepted, format, mildest, explain, strict, addresses, seen } =
+        in_force(arguments)?;
     let mut out = Destination::new(arguments.output.as_deref())?;
     let mut shown = Shown { accepted: &accepted, mildest, counts: false, problems: 0, first_problem: None };
     let streams = format == Format::Jsonl;
     let progress = progress();
     let (mut failed, mut parts) = (None, Vec::new());
-    let totals = portcullis_scan::scan_each(&options, &mut |mut part| {
+    let mut take = |mut part: Part| {
         shown.keep(&mut part);
         progress.inc(1);
         if streams && failed.is_none() {
@@ -140,7 +151,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         if !streams || arguments.report.is_some() {
             parts.push(part);
         }
-    });
+    };
+    let mut totals = portcullis_scan::scan_each(&options, &mut take);
+    if !addresses.is_empty() {
+        let remote = crate::remote::scan_each(&arguments.remote, &addresses, &options, &seen, &mut take)?;
+        crate::remote::add(&mut totals, &remote);
+    }
     progress.finish_and_clear();
     if let Some(error) = failed {
         return Err(error).context("writing what was found");
@@ -154,7 +170,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         output::write(&mut out, format, &report, explain, log)?;
     }
     out.flush()?;
-    nothing_read(&options, &totals, first_problem)?;
+    let mut given: Vec<String> = options.paths.iter().map(|path| path.display().to_string()).collect();
+    given.extend(addresses.iter().map(crate::remote::Address::shown));
+    nothing_read(&given, &totals, first_problem)?;
     out.finish()?;
     if strict && problems > 0 {
         bail!("{problems} problem(s), and --strict accepts none");
@@ -176,8 +194,8 @@ pub(crate) fn progress() -> ProgressBar {
 }
 
 /// Nothing read is no clean result.
-fn nothing_read(options: &Options, totals: &Totals, first_problem: Option<String>) -> anyhow::Result<()> {
-    let paths = options.paths.len();
+fn nothing_read(given: &[String], totals: &Totals, first_problem: Option<String>) -> anyhow::Result<()> {
+    let paths = given.len();
     let first = first_problem.unwrap_or_default();
     if totals.paths_read == 0 {
         bail!("scanning {paths} path(s): none could be read ({first})");
@@ -185,7 +203,7 @@ fn nothing_read(options: &Options, totals: &Totals, first_problem: Option<String
     if paths == 1 && totals.stats.repositories == 0 {
         bail!(
             "scanning `{}`: no repository and no workflow file in it; give a work tree, a bare repository, or a file below `.github`",
-            options.paths.first().map(|path| path.display().to_string()).unwrap_or_default()
+            given.first().map(String::as_str).unwrap_or_default()
         );
     }
     if totals.stats.repositories > 0 && totals.repositories_read == 0 {
@@ -195,7 +213,7 @@ fn nothing_read(options: &Options, totals: &Totals, first_problem: Option<String
 }
 
 fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
-    let mut options = options(arguments)?;
+    let Asked { mut options, addresses, seen } = asked(arguments)?;
     let settings = match &arguments.config {
         Some(file) => config::read(file, &options.paths)?,
         None => config::Settings::default(),
@@ -231,11 +249,23 @@ fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
         mildest: arguments.min_verdict.or(settings.min_verdict).unwrap_or(MinVerdict::Exposed).into(),
         explain: arguments.explain || settings.explain.unwrap_or(false),
         strict: arguments.strict || settings.strict.unwrap_or(false),
+        addresses,
+        seen,
     })
 }
 
+/// What is asked for.
+struct Asked {
+    /// What is on this disk, and how to scan.
+    options: Options,
+    /// What is not.
+    addresses: Vec<crate::remote::Address>,
+    /// When commits of `--commits` were seen.
+    seen: BTreeMap<String, String>,
+}
+
 /// What to scan, by the options alone.
-fn options(arguments: &Arguments) -> anyhow::Result<Options> {
+fn asked(arguments: &Arguments) -> anyhow::Result<Asked> {
     let mut options = Options {
         paths: arguments.paths.clone(),
         identity: arguments.identity.as_deref().map(identity).transpose()?,
@@ -244,17 +274,26 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
     if let Some(file) = &arguments.repositories {
         options.paths.extend(lines(file)?.into_iter().map(PathBuf::from));
     }
-    if options.paths.is_empty() {
+    let addresses = crate::remote::addresses(&mut options.paths)?;
+    if options.paths.is_empty() && addresses.is_empty() {
         options.paths.push(PathBuf::from("."));
     }
-    if let Some(path) = options.paths.iter().find(|path| path.to_string_lossy().contains("://")) {
-        bail!(
-            "scanning `{}`: this is an address; clone it first (`git clone --mirror`) and give the folder",
-            path.display()
-        );
-    }
+    let mut seen = BTreeMap::new();
     if let Some(file) = &arguments.commits {
-        options.heads = lines(file)?;
+        for line in lines(file)? {
+            // An id, and perhaps when it was seen.
+            let (id, time) = line.split_once(char::is_whitespace).unwrap_or((&line, ""));
+            if !time.trim().is_empty() {
+                let time: jiff::Timestamp = time.trim().parse().with_context(|| {
+                    format!(
+                        "reading `{}`: after a commit id only the time when it was seen (RFC 3339)",
+                        file.display()
+                    )
+                })?;
+                seen.insert(id.to_owned(), time.to_string());
+            }
+            options.heads.push(id.to_owned());
+        }
         if let Some(wrong) = options.heads.iter().find(|id| !is_commit_id(id)) {
             bail!(
                 "reading `{}`: `{wrong}` is no commit id of 40 (SHA-1) or 64 (SHA-256) hexadecimal digits",
@@ -262,7 +301,7 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
             );
         }
     }
-    Ok(options)
+    Ok(Asked { options, addresses, seen })
 }
 
 fn is_commit_id(text: &str) -> bool {

