@@ -231,6 +231,9 @@ async fn scan(folder: PathBuf, identity: String, heads: Heads) -> Result<String,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
 
     #[tokio::test]

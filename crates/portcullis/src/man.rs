@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 
 /// Prints a page in roff, or writes them all.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
-    let mut program = crate::Arguments::command();
+    let mut program = crate::Arguments::command().disable_help_subcommand(true);
     if let Some(folder) = &arguments.output {
         std::fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
         clap_mangen::generate_to(program, folder)

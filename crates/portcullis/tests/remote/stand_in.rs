@@ -2,7 +2,7 @@
 //! and a record of what was asked and which objects were handed out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,32 +12,32 @@ use std::thread::JoinHandle;
 
 /// What was asked.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What is answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(value: &serde_json::Value) -> Self {
+    pub(crate) fn json(value: &serde_json::Value) -> Self {
         let headers = vec![(String::from("Content-Type"), String::from("application/json"))];
         Self { status: 200, headers, body: value.to_string().into_bytes() }
     }
 
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: b"{\"message\": \"no\"}".to_vec() }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -46,8 +46,8 @@ impl Answer {
 type Api = dyn Fn(&Request) -> Option<Answer> + Send + Sync;
 
 /// Threads that end with it.
-pub struct StandIn {
-    pub url: String,
+pub(crate) struct StandIn {
+    pub(crate) url: String,
     seen: Arc<Mutex<Vec<Request>>>,
     packs: Arc<Mutex<Vec<Vec<u8>>>>,
     ended: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ pub struct StandIn {
 
 impl StandIn {
     /// Serves repositories below a folder; the API answers first.
-    pub fn new(root: &Path, api: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(root: &Path, api: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, packs, ended) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
@@ -85,28 +85,28 @@ impl StandIn {
     }
 
     /// Everything that was asked so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
     /// How often a path was asked for.
-    pub fn count(&self, part: &str) -> usize {
+    pub(crate) fn count(&self, part: &str) -> usize {
         self.requests().iter().filter(|request| request.path.contains(part)).count()
     }
 
     /// Forgets what was asked and handed out.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.seen.lock().unwrap().clear();
         self.packs.lock().unwrap().clear();
     }
 
     /// Bytes of all packs that were handed out.
-    pub fn pack_bytes(&self) -> usize {
+    pub(crate) fn pack_bytes(&self) -> usize {
         self.packs.lock().unwrap().iter().map(Vec::len).sum()
     }
 
     /// Ids of the objects of a kind in all packs that were handed out, as git reads them.
-    pub fn handed_out(&self, kind: &str) -> BTreeSet<String> {
+    pub(crate) fn handed_out(&self, kind: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         for pack in self.packs.lock().unwrap().iter() {
             let folder = tempfile::tempdir().unwrap();
@@ -137,7 +137,7 @@ impl Drop for StandIn {
 }
 
 /// `git` without anybody's configuration.
-pub fn git(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = git_command(folder)
         .args(["-c", "user.name=Mara", "-c", "user.email=mara@example.test", "-c", "commit.gpgsign=false"])
         .args(arguments)

@@ -1,21 +1,11 @@
 //! `portcullis scan` of addresses: a stand-in of a forge on loopback hands out real repositories.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
-mod stand_in;
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::stand_in::{Answer, StandIn, git};
 use serde_json::Value;
-use stand_in::{StandIn, git};
 
 const BENIGN: &str =
     "on: push\njobs:\n  t:\n    runs-on: ubuntu-latest\n    steps:\n      - run: make test\n";
@@ -279,7 +269,7 @@ fn nothing_is_asked_but_https_and_no_redirect_leads_elsewhere() {
     let target = StandIn::new(&forge.root(), |_| None);
     let elsewhere = target.url.clone();
     let first = StandIn::new(&forge.root(), move |request| {
-        Some(stand_in::Answer::status(302).with("Location", &format!("{elsewhere}{}", request.path)))
+        Some(Answer::status(302).with("Location", &format!("{elsewhere}{}", request.path)))
     });
     let output = portcullis(&[&format!("{}/example-org/fish.git", first.url)]);
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
@@ -292,15 +282,14 @@ fn what_is_no_repository_is_said_to_be_none() {
     let server = StandIn::new(folder.path(), |request| {
         let kind = "application/x-git-upload-pack-advertisement";
         match request.path.split('/').nth(1).unwrap() {
-            "page" => Some(stand_in::Answer::json(&Value::Null)),
-            "lines" => Some(
-                stand_in::Answer { body: b"zzzz".to_vec(), ..stand_in::Answer::status(200) }
-                    .with("Content-Type", kind),
-            ),
+            "page" => Some(Answer::json(&Value::Null)),
+            "lines" => {
+                Some(Answer { body: b"zzzz".to_vec(), ..Answer::status(200) }.with("Content-Type", kind))
+            }
             "old" => Some(
-                stand_in::Answer {
-                    body: b"001e# service=git-upload-pack\n0000000cversion 1\n0000".to_vec(),
-                    ..stand_in::Answer::status(200)
+                Answer {
+                    body: b"001e# service=git-upload-pack\n0000000eversion 1\n0000".to_vec(),
+                    ..Answer::status(200)
                 }
                 .with("Content-Type", kind),
             ),
