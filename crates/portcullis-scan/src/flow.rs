@@ -105,6 +105,8 @@ pub struct JobState {
     pub outputs: HashMap<(String, String), Value>,
     /// Git remotes and rewritten addresses by name.
     pub remotes: HashMap<String, Value>,
+    /// Folders that the job put before all others on the path.
+    pub path: Vec<String>,
 }
 
 impl JobState {
@@ -181,6 +183,19 @@ impl JobState {
         self.files.retain(|file, _| {
             *file != path && !file.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'))
         });
+    }
+
+    /// Whether a step wrote this very file.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.contains_key(&normalised(path))
+    }
+
+    /// Puts a folder on the path.
+    pub fn search(&mut self, folder: &str) {
+        let folder = folder.trim();
+        if !folder.is_empty() && !folder.starts_with("/usr") && self.path.len() < 16 {
+            self.path.push(folder.to_owned());
+        }
     }
 
     /// Takes a file away, for those by which steps talk to the runner.
@@ -567,6 +582,11 @@ pub fn settle(state: &mut JobState, step_id: Option<&str>) {
     if let Some(content) = state.take("$GITHUB_ENV") {
         for (name, value) in assignments(&content) {
             state.added.insert(name, value);
+        }
+    }
+    if let Some(content) = state.take("$GITHUB_PATH") {
+        for line in lines(&content) {
+            state.search(&line.template());
         }
     }
     if let Some(content) = state.take("$GITHUB_OUTPUT") {

@@ -22,6 +22,7 @@ pub use image::words;
 pub use interpreter::{Language, language, run_in, run_text};
 mod network;
 mod publish;
+mod text;
 mod tool;
 mod wrapper;
 
@@ -117,8 +118,8 @@ pub const REMOTE_CODE: &str = "remote code";
 const IDLE: &[&str] = &[
     "true", "false", ":", "sleep", "exit", "return", "wait", "cd", "pwd", "ls", "date", "whoami", "hostname",
     "id", "uname", "which", "type", "trap", "shift", "local", "unset", "set", "shopt", "mkdir", "touch",
-    "chmod", "rm", "break", "continue", "test", "[", "[[", "ulimit", "umask", "alias", "hash", "kill",
-    "disown", "clear", "tty", "stat", "df", "free", "ps", "ip", "ifconfig",
+    "chmod", "rm", "break", "continue", "test", "[", "[[", "ulimit", "umask", "mkfifo", "alias", "hash",
+    "kill", "disown", "clear", "tty", "stat", "df", "free", "ps", "ip", "ifconfig",
 ];
 
 /// Runs a command; returns what it prints.
@@ -136,6 +137,11 @@ pub fn run(
         hand_to_unknown(shell, name, &arguments, &stdin, bytes);
         shell.tracer.works();
         return Value::unknown();
+    }
+    // `/usr/bin/cur?`: the pattern stands for the program that it matches.
+    let base = matched(&base).map_or(base, str::to_owned);
+    if let Some(output) = interpreter::in_path(shell, name, &arguments, bytes) {
+        return output;
     }
     // `$z -s …` where z holds several words was split already; `"$z"` with spaces is one word.
     if wrapper::WRAPPERS.contains(&base.as_str()) {
@@ -163,6 +169,7 @@ pub fn run(
                 }
             }
         }
+        "coproc" => return shell.coprocess(arguments.clone(), bytes),
         "set" => {
             if let Some(end) = arguments.iter().position(|argument| argument.value.literal() == Some("--")) {
                 shell.positional =
@@ -183,6 +190,21 @@ pub fn run(
         shell.tracer.works();
     }
     Value::unknown()
+}
+
+/// The program that a pattern is made to match.
+fn matched(name: &str) -> Option<&'static str> {
+    const PROGRAMS: &[&str] = &[
+        "curl", "wget", "nc", "ncat", "netcat", "socat", "bash", "sh", "python3", "python", "node",
+        "openssl", "base64", "ssh", "scp", "dig", "nslookup", "perl", "ruby",
+    ];
+    if !name.contains(['?', '*', '[']) || name.len() < 2 {
+        return None;
+    }
+    let pattern =
+        regex::escape(name).replace("\\?", ".").replace("\\*", ".*").replace("\\[", "[").replace("\\]", "]");
+    let pattern = regex::RegexBuilder::new(&format!("^{pattern}$")).size_limit(1 << 15).build().ok()?;
+    PROGRAMS.iter().copied().find(|program| pattern.is_match(program))
 }
 
 /// Notes that a command whose name can't be known gets secrets; where to, if an address is among its words.

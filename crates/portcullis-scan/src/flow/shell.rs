@@ -4,9 +4,11 @@
 //! over-approximates what can happen, never the other way round: an `if` hides nothing.
 
 mod assign;
+mod brace;
 mod file;
 mod list;
 mod parse;
+mod process;
 mod redirect;
 mod word;
 
@@ -62,13 +64,17 @@ pub struct Shell<'t, 'a> {
     pub positional: Vec<Value>,
     /// Commands that read what is written to a `>(…)`, by its path.
     readers: HashMap<String, Function>,
+    /// Commands of `coproc`, by the path that stands for their input.
+    coprocesses: HashMap<String, Vec<Argument>>,
+    /// Whether a named pipe was made: its reader may stand before its writer.
+    pub has_pipes: bool,
     /// Where `exec > …` sent the rest of the script's output.
     output_target: Option<Value>,
     descriptors: HashMap<String, Value>,
     depth: usize,
     parsed: Arc<Parsed>,
-    /// Set while the output of a command is wanted by somebody and does not go to the log.
-    stdin: Value,
+    /// What the next command reads.
+    pub stdin: Value,
 }
 
 /// A word of a command line with its place.
@@ -149,6 +155,8 @@ impl<'t, 'a> Shell<'t, 'a> {
             arrays: HashMap::new(),
             positional: Vec::new(),
             readers: HashMap::new(),
+            coprocesses: HashMap::new(),
+            has_pipes: false,
             output_target: None,
             descriptors: HashMap::new(),
             depth: depth + 1,
@@ -226,6 +234,11 @@ impl<'t, 'a> Shell<'t, 'a> {
                 None => output.append(printed),
             }
         }
+        if std::mem::take(&mut self.has_pipes) {
+            // Who reads a named pipe waits for who writes it, wherever each stands.
+            self.statements(node);
+            self.has_pipes = false;
+        }
         output
     }
 
@@ -265,6 +278,7 @@ impl<'t, 'a> Shell<'t, 'a> {
                 Value::empty()
             }
             "for_statement" => self.for_each(node),
+            "compound_statement" if self.is_braced_word(node) => self.braced_command(node),
             "subshell" => {
                 let outer = self.variables.clone();
                 let output = self.statements(node);
@@ -334,6 +348,16 @@ impl<'t, 'a> Shell<'t, 'a> {
         let values = node.children_by_field_name("value", &mut cursor).collect::<Vec<_>>();
         let mut items = Vec::new();
         for value in values {
+            if self.parsed.script.slice(value.byte_range()).contains('{') && value.kind() != "string" {
+                let mut words = Vec::new();
+                self.push_argument(value, &mut words);
+                items.extend(words.into_iter().map(|word| word.value));
+                continue;
+            }
+            if let Some(elements) = self.elements(value) {
+                items.extend(elements);
+                continue;
+            }
             let word = self.word(value);
             match word.literal() {
                 Some(text) if value.kind() != "string" && value.kind() != "raw_string" => {
@@ -436,6 +460,9 @@ impl<'t, 'a> Shell<'t, 'a> {
             Some(text) if splits => {
                 arguments
                     .extend(text.split_whitespace().map(|word| Argument { value: Value::text(word), bytes }));
+            }
+            _ if self.has_braces(node) => {
+                arguments.extend(brace::expanded(Argument { value, bytes }));
             }
             _ if splits && value.prefix().contains(char::is_whitespace) => {
                 arguments.extend(word::split(&value).into_iter().map(|value| Argument { value, bytes }));

@@ -19,6 +19,8 @@ struct Request {
     outputs: Vec<Value>,
     /// `-X`; without it a body makes it a POST.
     method: Option<String>,
+    /// A file with logins by host.
+    netrc: Option<Value>,
 }
 
 /// Options of curl that take a value, one letter each (curl 8.11, `curl --help all`).
@@ -89,6 +91,25 @@ const CURL_FLAGS: &[&str] = &[
 pub(super) fn curl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut request = Request::default();
     read_curl(shell, call, &mut request, 0);
+    if !matches!(call.texts().first().map(String::as_str), Some("-q" | "--disable"))
+        && let Some(settings) = shell.state.read("~/.curlrc")
+    {
+        let place = Argument { value: Value::empty(), bytes: call.bytes };
+        config(shell, call, &mut request, settings, &place, 1);
+    }
+    if request.netrc.is_none() && (call.has(&["-n", "--netrc", "--netrc-optional"])) {
+        request.netrc = Some(Value::text("~/.netrc"));
+    }
+    if let Some(path) = request.netrc.take() {
+        let host =
+            request.urls.first().and_then(|url| crate::destination::of_address(url).host).unwrap_or_default();
+        let content = shell.read_file(&path, call.bytes);
+        // Only the entry of the host itself is sent.
+        let others = content.prefix().contains("machine ") && !content.template().contains(&host);
+        if !others {
+            request.authentication.append(content);
+        }
+    }
     send(shell, call, request)
 }
 
@@ -239,6 +260,7 @@ fn option(
             request.authentication.push_text("\n");
         }
         "output" => request.outputs.push(value),
+        "netrc-file" => request.netrc = Some(value),
         "proxy" | "preproxy" | "socks5" | "socks4" | "socks5-hostname" | "doh-url" => {
             request.proxy = Some(value)
         }

@@ -61,15 +61,55 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         let length = text.trim_end().len();
         text.truncate(length);
     }
-    match place.filter(|place| !place.is_empty()) {
-        Some(place) => {
-            for word in &mut words {
-                word.value = replace(&word.value, &place, &input);
-            }
-        }
-        None => words.push(Argument { value: input, bytes: call.bytes }),
+    let words_with_braces = words.iter().any(|word| word.value.template().contains("{}"));
+    let place = place
+        .filter(|place| !place.is_empty())
+        .or_else(|| (call.name == "parallel" && words_with_braces).then(|| "{}".to_owned()));
+    let Some(place) = place else {
+        words.push(Argument { value: input, bytes: call.bytes });
+        return run_words(shell, words, call);
+    };
+    // One run for each line.
+    let mut output = Value::empty();
+    for line in crate::flow::lines(&input).into_iter().take(32) {
+        let words = words
+            .iter()
+            .map(|word| Argument { value: replace(&word.value, &place, &line), bytes: word.bytes })
+            .collect();
+        output.append(run_words(shell, words, call));
     }
-    shell.invoke(words, call.bytes)
+    output
+}
+
+/// `parallel COMMAND {} ::: A B`.
+pub(super) fn parallel(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let end = call.arguments.iter().position(|word| word.value.prefix().starts_with(":::"));
+    let (command, items) = call.arguments.split_at_checked(end.unwrap_or(0)).unwrap_or((&[], &[]));
+    let skip = command.iter().take_while(|word| word.value.prefix().starts_with('-')).count();
+    let command = command.get(skip..).unwrap_or(&[]);
+    let mut output = Value::empty();
+    for item in items.iter().filter(|item| !item.value.prefix().starts_with(":::")).take(32) {
+        let placed = command.iter().any(|word| word.value.template().contains("{}"));
+        let mut words: Vec<Argument> = command
+            .iter()
+            .map(|word| Argument { value: replace(&word.value, "{}", &item.value), bytes: word.bytes })
+            .collect();
+        if !placed {
+            words.push(item.clone());
+        }
+        output.append(run_words(shell, words, call));
+    }
+    output
+}
+
+/// A command in words, or in one that holds a whole line.
+fn run_words(shell: &mut Shell<'_, '_>, words: Vec<Argument>, call: &Call<'_>) -> Value {
+    match words.as_slice() {
+        [line] if call.name == "parallel" && line.value.prefix().contains(char::is_whitespace) => {
+            super::run_text(shell, super::Language::Shell, line.value.clone(), Vec::new(), call.bytes)
+        }
+        _ => shell.invoke(words, call.bytes),
+    }
 }
 
 pub(super) fn replace(value: &Value, place: &str, with: &Value) -> Value {

@@ -65,6 +65,13 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         let text = program.template();
         awk_commands(shell, &text, call.bytes);
     }
+    let known = if call.name == "sed" { super::text::sed(call, &content) } else { None };
+    let known =
+        known.or_else(|| if call.name.ends_with("awk") { super::text::awk(call, &content) } else { None });
+    let in_place = call.texts().iter().any(|text| text.starts_with("-i") || text == "--in-place");
+    if let Some(output) = known.clone().filter(|_| !in_place) {
+        return output;
+    }
     if call.name == "sed"
         && let Some((before, after)) =
             call.operands().first().and_then(|operand| affixes(&operand.value.template()))
@@ -77,10 +84,11 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if program.template().contains("ENVIRON") {
         content.append(shell.dump_environment(call.bytes));
     }
-    let in_place = call.texts().iter().any(|text| text.starts_with("-i") || text == "--in-place");
     let spaces = is_spacing(&program.template());
     let hop = shell.hop(HopKind::Encode, &format!("through {}", call.name), call.bytes);
-    let output = if content.carries() && spaces {
+    let output = if let Some(output) = known {
+        output
+    } else if content.carries() && spaces {
         content.encoded(Encoding::Spaced, &hop)
     } else {
         narrowed_unless_literal(content)

@@ -10,7 +10,24 @@ use crate::flow::value::{Encoding, HopKind, Part, Source, Value};
 pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
     let output = match call.name {
         "echo" => echo(call),
-        "printf" => printf(call),
+        "printf" => match call.arguments {
+            [flag, name, rest @ ..] if flag.value.literal() == Some("-v") => {
+                let value = printf(&Call {
+                    name: call.name,
+                    arguments: rest,
+                    stdin: Value::empty(),
+                    bytes: call.bytes,
+                });
+                let name = name.value.template();
+                shell.set(&name, value, false);
+                Value::empty()
+            }
+            _ => printf(call),
+        },
+        "type" if call.has(&["-p", "-P"]) => match call.operands().first() {
+            Some(program) => program.value.clone(),
+            None => Value::empty(),
+        },
         "cat" | "bat" | "tac" | "zcat" | "strings" | "type" => concatenate(shell, call),
         "printenv" | "env" | "compgen" => match call.operands().first() {
             Some(name) if call.name == "printenv" => {
@@ -25,7 +42,11 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             None => Value::empty(),
         },
         "read" | "mapfile" | "readarray" => {
-            read(shell, call);
+            if call.name == "read" {
+                read(shell, call)
+            } else {
+                read_array(shell, call)
+            }
             Value::empty()
         }
         "base64" | "base32" | "basenc" => base64(shell, call),
@@ -86,6 +107,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 .texts()
                 .iter()
                 .any(|text| text.starts_with("-c") || text.starts_with("-b") || text.starts_with("--bytes"));
+            let chosen = match call.name {
+                _ if partial => None,
+                "cut" => super::text::cut(call, &content),
+                _ => super::text::ends(call, &content),
+            };
+            if let Some(chosen) = chosen {
+                return Some(chosen);
+            }
             if partial && content.carries() {
                 encode(shell, call, content, Encoding::Partial)
             } else if call.name != "cut" && !partial && content.literal().is_some_and(is_one_line) {
@@ -99,6 +128,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             if call.has(&["-q", "-c", "--quiet", "--count"]) {
                 return Some(Value::empty());
             }
+            if let Some(chosen) = super::text::grep(call, &content) {
+                return Some(chosen);
+            }
             let single = call.has(&["-o"]) && call.texts().iter().any(|text| text == ".");
             if single { encode(shell, call, content, Encoding::Spaced) } else { narrowed(content) }
         }
@@ -109,6 +141,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         }
         "jq" | "yq" | "xq" => {
             let mut content = input(shell, call);
+            if let Some(found) = super::text::jq(call, &content) {
+                return Some(found);
+            }
             content.append(call.joined().only_carried());
             let texts = call.texts();
             let named = |at: usize| {
@@ -172,6 +207,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         }
         "sha256sum" | "sha1sum" | "md5sum" | "sha512sum" | "shasum" | "cksum" | "wc" | "diff" | "cmp" => {
             Value::unknown()
+        }
+        "mkfifo" => {
+            shell.has_pipes = true;
+            Value::empty()
         }
         "expr" | "seq" | "basename" | "dirname" | "realpath" | "readlink" | "mktemp" => computed(shell, call),
         _ => return None,
@@ -343,6 +382,19 @@ fn concatenate(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     out
 }
 
+/// `mapfile -t NAME`: a line becomes an element.
+fn read_array(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let hop = shell.hop(HopKind::Carry, "read into an array", call.bytes);
+    let name = call.operands().last().map_or_else(|| "MAPFILE".to_owned(), |name| name.value.template());
+    let mut lines: Vec<Value> =
+        crate::flow::lines(&call.stdin).into_iter().map(|line| line.hop(&hop)).collect();
+    if lines.last().is_some_and(Value::is_empty) {
+        lines.pop();
+    }
+    let all = shell.set_array(&name, lines, false);
+    shell.set(&name, all, false);
+}
+
 fn read(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let mut names = Vec::new();
     let mut skip = false;
@@ -356,11 +408,30 @@ fn read(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         }
     }
     let hop = shell.hop(HopKind::Carry, "read into a variable", call.bytes);
+    if let (Some(text), true) = (call.stdin.literal(), names.len() > 1) {
+        let separators = shell.variables.get("IFS").map(Value::template).unwrap_or_default() + " \t\n";
+        let mut words = text.split(|c| separators.contains(c)).filter(|word| !word.is_empty());
+        let words: Vec<String> = words.by_ref().map(str::to_owned).collect();
+        for (at, name) in names.iter().enumerate() {
+            let value = if at + 1 == names.len() {
+                words.get(at..).unwrap_or(&[]).join(" ")
+            } else {
+                words.get(at).cloned().unwrap_or_default()
+            };
+            shell.set(name, Value::text(value), false);
+        }
+        return;
+    }
     for name in names {
         let value = call.stdin.clone().hop(&hop);
         shell.set(&name, value, false);
     }
 }
+
+/// Programs that send or run code, whatever they are renamed to.
+const PROGRAMS: &[&str] = &[
+    "curl", "wget", "nc", "ncat", "socat", "bash", "sh", "python3", "python", "node", "ssh", "scp", "openssl",
+];
 
 fn copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let operands = call.operands();
@@ -368,6 +439,19 @@ fn copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     for source in sources {
         let name = source.value.template();
         let credential = super::credential_file(&name).is_some();
+        // A copy of a program under another name.
+        let program = name.rsplit('/').next().unwrap_or("").to_owned();
+        if name.contains("bin/")
+            || source.value.literal() == Some(program.as_str()) && PROGRAMS.contains(&program.as_str())
+        {
+            let path = target.value.template();
+            let own = path.rsplit('/').next().unwrap_or("").to_owned();
+            for alias in [path.clone(), own.clone(), format!("./{own}")] {
+                if PROGRAMS.contains(&program.as_str()) && alias != program {
+                    shell.aliases.insert(alias, Value::text(program.clone()));
+                }
+            }
+        }
         if shell.state.read(&name).is_none() && !credential {
             continue;
         }

@@ -23,6 +23,7 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         .filter(|value| !value.prefix().starts_with('-'))
         .collect();
     let file = shell.file();
+    run_hooks(shell, &verb, call);
     match verb.as_str() {
         "config" => return git_config(shell, call, &operands),
         "credential" => {
@@ -140,6 +141,9 @@ pub(super) fn git_config(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &
     if let [key, value, ..] = operands {
         let text = key.template();
         let lower = text.to_ascii_lowercase();
+        if lower == "core.hookspath" {
+            shell.state.remotes.insert(lower.clone(), (*value).clone());
+        }
         if lower.starts_with("url.") && (lower.ends_with(".insteadof") || lower.ends_with(".pushinsteadof")) {
             let mut url = super::after(key, 4);
             if let Some(Part::Text(last)) = url.parts.last_mut()
@@ -174,4 +178,26 @@ pub(super) fn git_config(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &
         }
     }
     Value::empty()
+}
+
+/// Hooks that the job itself wrote run with these verbs (githooks(5)).
+fn run_hooks(shell: &mut Shell<'_, '_>, verb: &str, call: &Call<'_>) {
+    let hooks: &[&str] = match verb {
+        "commit" => &["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"],
+        "push" => &["pre-push"],
+        "checkout" | "switch" | "clone" => &["post-checkout"],
+        "merge" | "pull" => &["post-merge"],
+        "rebase" => &["pre-rebase", "post-rewrite"],
+        _ => return,
+    };
+    let folder = shell.state.remotes.get("core.hookspath").map(Value::template);
+    let folder = folder.unwrap_or_else(|| ".git/hooks".to_owned());
+    for hook in hooks {
+        let path = format!("{}/{hook}", folder.trim_end_matches('/'));
+        if shell.state.has(&path)
+            && let Some(code) = shell.state.read(&path)
+        {
+            super::run_text(shell, super::Language::Shell, code, Vec::new(), call.bytes);
+        }
+    }
 }

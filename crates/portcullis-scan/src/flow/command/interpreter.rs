@@ -97,6 +97,9 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
             let path = call.arguments.first()?;
             return Some(run_path(shell, Some(Language::Shell), &path.value, Vec::new(), call.bytes));
         }
+        "parallel" if call.texts().iter().any(|text| text.starts_with(":::")) => {
+            return Some(each::parallel(shell, call));
+        }
         "xargs" | "parallel" => return Some(each::xargs(shell, call)),
         "trap" => {
             let code =
@@ -147,7 +150,8 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
             let Some((_, code)) = arguments.next() else { break };
             let mut positional = positional();
             if language == Language::Shell && !positional.is_empty() {
-                positional.remove(0);
+                let name = positional.remove(0);
+                shell.set("0", name, false);
             }
             return run_text(shell, language, code.value.clone(), positional, code.bytes);
         }
@@ -257,6 +261,26 @@ pub fn run_text(
             crate::flow::code::run(shell.tracer, shell.state, &environment, other, &script, depth)
         }
     }
+}
+
+/// A program in a folder that the job itself put on the path, under the name of a known one.
+pub(super) fn in_path(
+    shell: &mut Shell<'_, '_>,
+    name: &str,
+    arguments: &[Argument],
+    bytes: Bytes,
+) -> Option<Value> {
+    if name.contains('/') || shell.state.path.is_empty() || shell.depth() > 60 {
+        return None;
+    }
+    let found = shell.state.path.iter().map(|folder| format!("{}/{name}", folder.trim_end_matches('/')));
+    let path = found.clone().find(|path| shell.state.has(path))?;
+    let positional = arguments.iter().map(|argument| argument.value.clone()).collect();
+    // Inside of it the name means the true program.
+    let outer = std::mem::take(&mut shell.state.path);
+    let output = run_path(shell, None, &Value::text(path), positional, bytes);
+    shell.state.path = outer;
+    Some(output)
 }
 
 /// A script by its path: one that a step wrote, or one of the repository.

@@ -45,6 +45,9 @@ impl Shell<'_, '_> {
 
     /// Sets a variable, or adds to it.
     pub fn set(&mut self, name: &str, value: Value, adds: bool) {
+        if name == "PATH" {
+            self.state.search(value.prefix().split(':').next().unwrap_or(""));
+        }
         match self.variables.get_mut(name) {
             Some(old) if adds => old.append(value),
             // The other branch of an `if` may not have run: a secret that was in the variable may still be.
@@ -65,6 +68,7 @@ impl Shell<'_, '_> {
         let keyword = node.child(0).map(|child| child.kind().to_owned()).unwrap_or_default();
         let mut names = Vec::new();
         let mut prints = false;
+        let mut refers = false;
         let mut exports = keyword == "export";
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
@@ -74,6 +78,7 @@ impl Shell<'_, '_> {
                 _ => {
                     let word = self.word(child);
                     let text = word.template();
+                    refers |= text.starts_with('-') && text.contains('n');
                     prints |= text.starts_with('-') && text.contains('p');
                     exports |= text.starts_with('-') && text.contains('x');
                     // `export "$NAME=$VALUE"`: the grammar sees a word where the shell sees an assignment.
@@ -87,6 +92,16 @@ impl Shell<'_, '_> {
         }
         if names.is_empty() && (prints || node.named_child_count() == 0 || exports) {
             return self.dump_environment(self.bytes(node));
+        }
+        if refers {
+            // `declare -n NAME=OTHER`: the value of the other.
+            for name in &names {
+                let other = self.variables.get(name).and_then(|other| other.literal().map(str::to_owned));
+                if let Some(other) = other {
+                    let value = self.variable(&other);
+                    self.set(name, value, false);
+                }
+            }
         }
         if exports {
             self.exported.extend(names);

@@ -33,6 +33,9 @@ impl Shell<'_, '_> {
             );
             return;
         }
+        if self.feed_coprocess(&path, &content, bytes) {
+            return;
+        }
         if let Some(reader) = self.readers.remove(&path) {
             self.feed(&reader, content, bytes);
             self.readers.insert(path, reader);

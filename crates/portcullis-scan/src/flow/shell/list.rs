@@ -31,7 +31,7 @@ impl Shell<'_, '_> {
     }
 
     /// Sets an array or adds to it; returns the new elements in one.
-    pub(super) fn set_array(&mut self, name: &str, items: Vec<Value>, adds: bool) -> Value {
+    pub fn set_array(&mut self, name: &str, items: Vec<Value>, adds: bool) -> Value {
         let mut all = Value::empty();
         if adds {
             all.push_text(" ");

@@ -110,7 +110,8 @@ impl Shell<'_, '_> {
                             false => plan.stdout = Some(named),
                         }
                     }
-                    if descriptor.is_none() && operator.starts_with(">&") && to_device {
+                    let to_process = text.starts_with("/dev/coprocess/");
+                    if descriptor.is_none() && operator.starts_with(">&") && (to_device || to_process) {
                         plan.stdout = Some(target);
                     }
                 } else if operator.starts_with("<>") {
@@ -142,7 +143,51 @@ impl Shell<'_, '_> {
         if quoted {
             return self.parsed.script.value(body.byte_range(), str::to_owned).hop(&hop);
         }
-        self.with_expansions(body, word::unescape_heredoc).hop(&hop)
+        self.expanded_heredoc(body, start).hop(&hop)
+    }
+
+    /// A here-document with its expansions. The grammar (tree-sitter-bash 0.25.1) leaves out what stands before the first
+    /// of them on an indented line, and knows no backquotes there: such stretches are read as a string in quotes.
+    fn expanded_heredoc(&mut self, body: Node<'_>, start: Option<Node<'_>>) -> Value {
+        let script = &self.parsed.script;
+        let first_line = start.and_then(|start| {
+            let line_end = script.slice(start.end_byte()..body.start_byte()).find('\n')?;
+            let rest_of_line = script.slice(start.end_byte()..start.end_byte() + line_end);
+            (!rest_of_line.contains("<<")).then_some(start.end_byte() + line_end + 1)
+        });
+        let from = first_line.unwrap_or(body.start_byte());
+        let mut cursor = body.walk();
+        let children: Vec<Node<'_>> =
+            body.named_children(&mut cursor).filter(|child| child.kind() != "heredoc_content").collect();
+        let mut value = Value::empty();
+        let mut at = from;
+        for child in children {
+            value.append(self.heredoc_text(at..child.start_byte().max(at)));
+            value.append(self.word(child));
+            at = child.end_byte().max(at);
+        }
+        value.append(self.heredoc_text(at..body.end_byte().max(at)));
+        value
+    }
+
+    fn heredoc_text(&mut self, range: std::ops::Range<usize>) -> Value {
+        let text = self.parsed.script.slice(range.clone());
+        let mut before = ' ';
+        let expands = text.char_indices().any(|(at, character)| {
+            let escaped = std::mem::replace(&mut before, character) == '\\';
+            let next = text.get(at + 1..).and_then(|rest| rest.chars().next());
+            !escaped
+                && (character == '`'
+                    || character == '$' && next.is_some_and(|c| c.is_ascii_alphabetic() || "_{(".contains(c)))
+        });
+        if !expands || self.depth > 60 {
+            return self.parsed.script.value(range, word::unescape_heredoc);
+        }
+        let mut code = Value::text("\"");
+        code.append(self.parsed.script.value(range.clone(), |text| text.replace('"', "\\\"")));
+        code.push_text("\"");
+        let bytes = self.parsed.script.bytes(range);
+        self.word_of(code, bytes)
     }
 }
 

@@ -23,6 +23,18 @@ impl Shell<'_, '_> {
         value
     }
 
+    /// The value of one quoted word that stands in text of its own.
+    pub(super) fn word_of(&mut self, code: Value, bytes: crate::span::Bytes) -> Value {
+        let script = crate::flow::script::Script::from_value(code, self.file(), bytes);
+        let Some(parsed) = super::parse(self.tracer, script) else { return Value::unknown() };
+        let outer = std::mem::replace(&mut self.parsed, std::sync::Arc::clone(&parsed));
+        let root = parsed.tree.root_node();
+        let string = first_of_kind(root, "string", 0);
+        let value = string.map_or_else(Value::unknown, |string| self.word(string));
+        self.parsed = outer;
+        value
+    }
+
     fn word_within(&mut self, node: Node<'_>) -> Value {
         match node.kind() {
             "string" | "translated_string" => self.with_expansions(node, unescape_quoted),
@@ -162,7 +174,7 @@ impl Shell<'_, '_> {
                 }
                 value
             }
-            "0" => Value::text("bash"),
+            "0" => self.variables.get("0").cloned().unwrap_or_else(|| Value::text("bash")),
             "#" | "?" | "$" | "!" | "-" | "RANDOM" | "SECONDS" | "LINENO" => Value::unknown(),
             _ if name.chars().all(|character| character.is_ascii_digit()) => {
                 let at = name.parse::<usize>().unwrap_or(0).saturating_sub(1);
@@ -269,6 +281,16 @@ impl Shell<'_, '_> {
         };
         if value.carries() { value.encoded(encoding, &hop) } else { value }
     }
+}
+
+fn first_of_kind<'n>(node: Node<'n>, kind: &str, depth: usize) -> Option<Node<'n>> {
+    if node.kind() == kind {
+        return Some(node);
+    }
+    let mut cursor = node.walk();
+    node.named_children(&mut cursor)
+        .filter(|_| depth < 8)
+        .find_map(|child| first_of_kind(child, kind, depth + 1))
 }
 
 impl Value {
