@@ -43,6 +43,10 @@ pub struct Analysis {
     pub uses: Vec<PublishUse>,
     /// Every `secrets.NAME` in its text.
     pub names: BTreeSet<String>,
+    /// Names that stand in jobs with an `environment` alone: whether the repository itself has them is open.
+    pub environment_names: BTreeSet<String>,
+    /// Owners of the actions and workflows that it uses, in lower case.
+    pub owners: BTreeSet<String>,
     /// `(host, secret)` pairs where a secret is a login.
     pub logins: BTreeSet<(String, String)>,
     /// Hash of the shape.
@@ -164,6 +168,8 @@ fn analyse_tree(
         triggers: workflow.triggers.clone(),
         is_action: workflow.is_action,
         names: names_in(text),
+        environment_names: environment_names(&workflow, text),
+        owners: owners(&workflow),
         skeleton: skeleton(root),
         called: trace.asked.iter().cloned().collect(),
         ..Analysis::default()
@@ -312,6 +318,37 @@ pub fn names_in(text: &str) -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// Names that a workflow uses in jobs with an `environment` and nowhere else. Such a secret may be the environment's own, which
+/// other jobs do not get (GitHub, "Secrets", on those of an environment).
+fn environment_names(workflow: &Workflow, text: &str) -> BTreeSet<String> {
+    let part = |bytes: &Bytes| text.get(bytes.start as usize..bytes.end as usize).unwrap_or("");
+    let mut inside = BTreeSet::new();
+    let mut outside = text.to_owned();
+    for job in workflow.jobs.iter().filter(|job| job.environment) {
+        let job = part(&job.bytes);
+        inside.extend(names_in(job));
+        if !job.is_empty() {
+            outside = outside.replacen(job, "", 1);
+        }
+    }
+    let outside = names_in(&outside);
+    inside.retain(|name| !outside.contains(name));
+    inside
+}
+
+/// Owners of what a workflow uses from elsewhere.
+fn owners(workflow: &Workflow) -> BTreeSet<String> {
+    let steps = workflow.jobs.iter().flat_map(|job| job.steps.iter().filter_map(|step| step.uses.as_deref()));
+    let called = workflow.jobs.iter().filter_map(|job| job.uses.as_deref());
+    steps
+        .chain(called)
+        .filter_map(Node::text)
+        .filter_map(|uses| uses.split_once('/'))
+        .map(|(owner, _)| owner.trim().to_ascii_lowercase())
+        .filter(|owner| !owner.is_empty() && !owner.starts_with('.') && !owner.contains(':'))
+        .collect()
 }
 
 struct Shown<'t> {

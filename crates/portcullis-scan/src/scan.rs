@@ -666,7 +666,7 @@ impl Joint<'_> {
             blob: version.blob.clone(),
             skeleton: version.analysis.skeleton.clone(),
             span: seen.span,
-            secrets: self.secrets(seen),
+            secrets: self.secrets(&version.path, seen),
             all_secrets: seen.all_secrets,
             destinations,
             flow: seen.flow.clone(),
@@ -784,15 +784,29 @@ impl Joint<'_> {
             .collect()
     }
 
-    fn secrets(&self, seen: &Seen) -> Vec<Secret> {
+    fn secrets(&self, path: &str, seen: &Seen) -> Vec<Secret> {
         let mut names: BTreeMap<&str, Certainty> =
             seen.secrets.iter().map(|(name, certainty)| (name.as_str(), *certainty)).collect();
+        for (name, certainty) in &mut names {
+            if !seen.environment && self.is_of_environment(path, name) {
+                *certainty = Certainty::Possible;
+            }
+        }
         if seen.all_secrets {
             for name in self.versions.iter().flat_map(|version| &version.analysis.names) {
                 names.entry(name).or_insert(Certainty::Possible);
             }
         }
         names.into_iter().map(|(name, certainty)| self.secret(name, certainty)).collect()
+    }
+
+    /// Whether all that is known of a secret is that other workflows use it in jobs with an `environment`: a job without one
+    /// does not get what belongs to that environment alone.
+    fn is_of_environment(&self, path: &str, name: &str) -> bool {
+        let others = || self.versions.iter().filter(|version| version.path != path);
+        let inside = |version: &Version| version.analysis.environment_names.contains(name);
+        others().any(inside)
+            && !others().any(|version| version.analysis.names.contains(name) && !inside(version))
     }
 
     fn secret(&self, name: &str, certainty: Certainty) -> Secret {
@@ -859,6 +873,15 @@ impl Joint<'_> {
         let hosts = seen.destinations.iter().filter_map(|(_, destination)| destination.host.as_ref());
         if hosts.into_iter().any(|host| marked(host.unescaped())) {
             signals.insert(Signal::KnownIndicator);
+        }
+        if signals.contains(&Signal::UnneededSecret) {
+            let owner = seen.destinations.iter().filter_map(|(key, _)| key.strip_prefix("repository:"));
+            let owner = owner.filter_map(|name| name.split('/').next()).next().unwrap_or("");
+            let elsewhere =
+                |other: &Version| other.path != version.path && other.analysis.owners.contains(owner);
+            if self.versions.iter().any(elsewhere) {
+                signals.remove(&Signal::UnneededSecret);
+            }
         }
         if self.is_established(version, seen) {
             signals.insert(Signal::AuthenticatesElsewhere);

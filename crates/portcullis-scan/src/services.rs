@@ -59,8 +59,16 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
 struct Index {
     services: HashMap<&'static str, &'static Service>,
     classes: HashMap<&'static str, Class>,
-    /// Patterns by their first word: the words, how much they say, and whose they are.
-    patterns: HashMap<&'static str, Vec<(Vec<&'static str>, usize, &'static Service)>>,
+    /// Patterns by their first word.
+    patterns: HashMap<&'static str, Vec<Pattern>>,
+}
+
+/// Words of secrets' names that say what a secret opens.
+struct Pattern {
+    words: Vec<&'static str>,
+    /// How much it says: the longest one wins.
+    length: usize,
+    service: &'static Service,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
@@ -73,7 +81,8 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
         for pattern in &service.secrets {
             let words: Vec<&str> = pattern.split(' ').collect();
             if let Some(first) = words.first().copied() {
-                index.patterns.entry(first).or_default().push((words, pattern.len(), service));
+                let pattern = Pattern { words, length: pattern.len(), service };
+                index.patterns.entry(first).or_default().push(pattern);
             }
         }
     }
@@ -124,18 +133,19 @@ pub fn of_secret(name: &str) -> Option<&'static Service> {
 pub fn said_by(name: &str) -> Option<(&'static [&'static str], &'static Service)> {
     let index: &'static Index = &INDEX;
     let words = words(name);
-    let mut best: Option<(usize, &'static [&'static str], &'static Service)> = None;
+    let mut best: Option<&'static Pattern> = None;
     for at in 0..words.len() {
         let rest = words.get(at..).unwrap_or(&[]);
         let Some(first) = rest.first() else { continue };
-        for (pattern, length, service) in index.patterns.get(first.as_str()).into_iter().flatten() {
-            let fits = pattern.len() <= rest.len() && pattern.iter().zip(rest).all(|(a, b)| a == b);
-            if fits && best.is_none_or(|(known, ..)| *length > known) {
-                best = Some((*length, pattern.as_slice(), service));
+        for pattern in index.patterns.get(first.as_str()).into_iter().flatten() {
+            let fits =
+                pattern.words.len() <= rest.len() && pattern.words.iter().zip(rest).all(|(a, b)| a == b);
+            if fits && best.is_none_or(|known| pattern.length > known.length) {
+                best = Some(pattern);
             }
         }
     }
-    best.map(|(_, pattern, service)| (pattern, service))
+    best.map(|pattern| (pattern.words.as_slice(), pattern.service))
 }
 
 /// The service that a program talks to.

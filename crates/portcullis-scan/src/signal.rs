@@ -136,8 +136,12 @@ signals! {
     OutsidersCommands = "outsiders-commands", Hiding, "On a machine of the owner's own, a job does nothing but run text that any outsider may write.";
     DateConflict = "date-conflict", Weak, "Author's and committer's time, or two sources of a time, differ by more than 24 hours.";
     LoginOnly = "login-only", Excuse, "One credential is the login to the host, by https, and its name speaks against nothing: that is how people reach their own servers. `curl -H \"Authorization: Bearer $DEPLOY_TOKEN\" https://ci.widgets.example/deploy`.";
-    WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow.";
-    RegistersRunner = "registers-runner", Hiding, "A workflow registers a runner.";
+    WritesWorkflow = "writes-workflow", Hiding, "A workflow writes a workflow: `git add .github/workflows/ci.yml`. What it writes runs with the repository's secrets and stays when the first one is found; people do it too, to keep many repositories in step.";
+    UnneededSecret = "unneeded-secret", Greed, "An action of an owner whom nobody knows and no other workflow uses gets a credential of a registry, a cloud or a server, and its name says that it does something else: a markdown linter with `PYPI_API_TOKEN`.";
+    UnverifiedCommit = "unverified", Weak, "The action is pinned to a commit, and without the network nobody can say whether that commit stands on a branch or tag of the repository: through the network of forks a commit of anybody's can be named as `owner/action@<id>`.";
+    WritesUnseen = "writes-unseen", Hiding, "A workflow is written by a call of the forge, in a job that has no working copy: `gh api -X PUT repos/me/it/contents/.github/workflows/x.yml`. Nobody who edits workflows works like that; who has only a stolen token does.";
+    UploadsAndDeletes = "uploads-and-deletes", Hiding, "What a job uploads stays, and the run, branch or file that did it is taken away: `gh run delete $GITHUB_RUN_ID` after an upload. The only use is that nobody sees it.";
+    RegistersRunner = "registers-runner", Hiding, "A workflow asks for a token that registers a runner: `gh api -X POST …/actions/runners/registration-token`. The machine that joins gets later jobs with their secrets.";
 }
 
 #[cfg(test)]

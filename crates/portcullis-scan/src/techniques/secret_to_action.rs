@@ -134,6 +134,203 @@ const FAMOUS: &[(&str, &str)] = &[
     ("js-devtools", "npm-publish"),
 ];
 
+/// Actions that often get secrets, for imitations of which both names are only near.
+const IMITATED: &[(&str, &str)] = &[
+    ("aws-actions", "amazon-ecr-login"),
+    ("aws-actions", "amazon-ecs-deploy-task-definition"),
+    ("azure", "login"),
+    ("azure", "webapps-deploy"),
+    ("google-github-actions", "auth"),
+    ("google-github-actions", "deploy-cloudrun"),
+    ("google-github-actions", "setup-gcloud"),
+    ("hashicorp", "vault-action"),
+    ("hashicorp", "setup-terraform"),
+    ("appleboy", "ssh-action"),
+    ("appleboy", "scp-action"),
+    ("webfactory", "ssh-agent"),
+    ("peaceiris", "actions-gh-pages"),
+    ("jamesives", "github-pages-deploy-action"),
+    ("peter-evans", "create-pull-request"),
+    ("changesets", "action"),
+    ("goreleaser", "goreleaser-action"),
+    ("sonarsource", "sonarcloud-github-action"),
+    ("slackapi", "slack-github-action"),
+    ("cloudflare", "wrangler-action"),
+    ("superfly", "flyctl-actions"),
+    ("crazy-max", "ghaction-import-gpg"),
+    ("getsentry", "action-release"),
+    ("katyo", "publish-crates"),
+    ("pyo3", "maturin-action"),
+    ("tj-actions", "changed-files"),
+    ("samkirkland", "ftp-deploy-action"),
+    ("cycjimmy", "semantic-release-action"),
+    ("akhileshns", "heroku-deploy"),
+    ("amondnet", "vercel-action"),
+    ("nwtgck", "actions-netlify"),
+    ("ruby", "setup-ruby"),
+    ("gradle", "gradle-build-action"),
+    ("coverallsapp", "github-action"),
+    ("snyk", "actions"),
+    ("1password", "load-secrets-action"),
+    ("dopplerhq", "cli-action"),
+    ("anthropics", "claude-code-action"),
+];
+
+/// Whether an action is made to be taken for a known one: its name under another owner, an owner one letter away from a known
+/// one, or both names near those of an action that often gets secrets.
+fn is_look_alike(owner: &str, repository: &str) -> bool {
+    let real = |known: &&str| *known == owner;
+    if KNOWN_OWNERS.iter().chain(REAL_NEIGHBOURS).any(|known| real(known))
+        || IMITATED.iter().any(|(known, _)| real(known))
+    {
+        return false;
+    }
+    let near =
+        |a: &str, b: &str, most: usize| a.len().abs_diff(b.len()) <= most && edit_distance(a, b) <= most;
+    let of_owner = IMITATED_OWNERS.iter().any(|known| near(owner, known, 1));
+    let same_name = FAMOUS.iter().any(|(_, name)| repository == *name);
+    let both = FAMOUS.iter().chain(IMITATED).any(|(known, name)| {
+        // Of short names every other one is two letters away.
+        let most = |name: &str| if name.len() >= 8 { 2 } else { 1 };
+        known.len() >= 4 && near(owner, known, most(known)) && near(repository, name, most(name))
+    });
+    of_owner || same_name || both
+}
+
+/// Owners that are names in themselves, whatever of theirs is used.
+const IMITATED_OWNERS: &[&str] = &[
+    "actions",
+    "anthropics",
+    "appleboy",
+    "aquasecurity",
+    "aws-actions",
+    "changesets",
+    "cloudflare",
+    "codecov",
+    "docker",
+    "getsentry",
+    "github",
+    "google-github-actions",
+    "googleapis",
+    "goreleaser",
+    "gradle",
+    "hashicorp",
+    "jamesives",
+    "js-devtools",
+    "microsoft",
+    "netlify",
+    "peaceiris",
+    "peter-evans",
+    "pulumi",
+    "redhat-actions",
+    "sigstore",
+    "slackapi",
+    "softprops",
+    "sonarsource",
+    "superfly",
+    "vercel",
+    "webfactory",
+];
+
+/// Owners that exist, have nothing to hide, and are called nearly as a known one.
+const REAL_NEIGHBOURS: &[&str] = &["actions-js", "actions-rust-lang", "googlecloudplatform", "pulumiverse"];
+
+/// What an action is for that needs no credential of a registry, a cloud or a server, by the words of its name.
+const NEEDS_NONE: &[&str] = &[
+    "lint",
+    "linter",
+    "linting",
+    "markdown",
+    "format",
+    "formatter",
+    "formatting",
+    "prettier",
+    "spell",
+    "spellcheck",
+    "typo",
+    "typos",
+    "label",
+    "labeler",
+    "stale",
+    "greet",
+    "greeting",
+    "greetings",
+    "welcome",
+    "badge",
+    "badges",
+    "metrics",
+    "stats",
+    "env",
+    "info",
+    "debug",
+    "hello",
+    "ping",
+    "timer",
+    "sleep",
+    "cache",
+    "validate",
+    "validator",
+    "license",
+    "toc",
+    "todo",
+    "count",
+    "counter",
+    "clock",
+    "date",
+    "version",
+    "semver",
+    "diff",
+    "changed",
+];
+
+/// Words of an action's name that say that it publishes or deploys whatever it is handed.
+const NEEDS_ANY: &[&str] = &[
+    "publish",
+    "publisher",
+    "release",
+    "deploy",
+    "deployer",
+    "deployment",
+    "upload",
+    "push",
+    "sync",
+    "bump",
+    "build",
+    "docker",
+    "ci",
+    "cd",
+    "secrets",
+    "secret",
+    "vault",
+    "dotenv",
+    "envfile",
+    "login",
+    "auth",
+    "install",
+    "setup",
+    "test",
+    "tests",
+];
+
+/// Whether a secret opens a registry, a cloud or a machine and the action's name says that it does something else.
+fn has_no_use(names: &std::collections::BTreeSet<String>, reference: &str) -> bool {
+    let name = reference.split('@').next().unwrap_or("").to_ascii_lowercase();
+    let words: Vec<&str> = name.split(['/', '-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    if !says(NEEDS_NONE) || says(NEEDS_ANY) {
+        return false;
+    }
+    const CLOUDS: &[&str] = &["aws", "gcp", "azure", "ssh", "digitalocean", "cloudflare", "database"];
+    names.iter().any(|secret| {
+        let Some((said, service)) = crate::services::said_by(secret) else { return false };
+        let related = words.iter().any(|word| {
+            service.name.contains(word) && word.len() >= 2
+                || said.iter().any(|said| said.eq_ignore_ascii_case(word))
+        });
+        (service.publishes || CLOUDS.contains(&service.name.as_str())) && !related
+    })
+}
+
 /// See the module's documentation.
 pub(super) struct SecretToAction;
 
@@ -186,11 +383,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::InheritedSecrets);
     }
     let known = KNOWN_OWNERS.contains(&owner.as_str());
-    let look_alike =
-        !known && KNOWN_OWNERS.iter().any(|known| known.len() >= 5 && edit_distance(&owner, known) == 1);
+    let names = named_secrets(&evidence.carried(&group));
     let repository = place.name.split('/').nth(1).unwrap_or("");
-    let look_alike =
-        look_alike || FAMOUS.iter().any(|(famous, name)| repository == *name && owner != *famous);
+    let look_alike = delivery.channel != Channel::Image && is_look_alike(&owner, repository);
     let pinned = reference.rsplit_once('@').is_some_and(|(_, at)| {
         at.contains(':') || at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit())
     });
@@ -200,7 +395,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if !pinned {
         signals.insert(Signal::MutableReference);
     }
-    if delivery.channel == Channel::Image && !known && named_secrets(&evidence.carried(&group)).len() > 1 {
+    if delivery.channel == Channel::Image && !known && names.len() > 1 {
         // A job runs inside of it: whoever makes the image has all of them, and may use each.
         signals.insert(Signal::ForeignDestination);
     }
@@ -210,6 +405,12 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     // A pin gives no credit to an owner whom nobody knows.
     if !known {
         signals.insert(Signal::UnknownOwner);
+        if pinned && delivery.channel != Channel::Image {
+            signals.insert(Signal::UnverifiedCommit);
+        }
+        if delivery.channel == Channel::Action && has_no_use(&names, &reference) {
+            signals.insert(Signal::UnneededSecret);
+        }
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }
@@ -263,6 +464,48 @@ mod tests {
         silent(&step("docker/login-action@v3"));
         let pinned = "someone/deploys@0123456789012345678901234567890123456789";
         check("secret-to-action", &step(pinned), Verdict::Exposed, &["KEY"], &["repository:someone/deploys"]);
+    }
+
+    #[test]
+    fn names_that_are_made_to_be_taken_for_others() {
+        for uses in [
+            "pypaa/gh-action-pypi-publish@release/v1",
+            "aws-actons/configure-aws-credential@v4",
+            "cloudflaer/wrangler-action@v3",
+            "apleboy/ssh-action@v1",
+            "hashicrop/vault-action@v3",
+        ] {
+            let place = format!("repository:{}", uses.split('@').next().unwrap());
+            check("secret-to-action", &step(uses), Verdict::Malicious, &["KEY"], &[&place]);
+        }
+        // Near miss: real neighbours, and short names, of which every other one is near.
+        for uses in ["actions-js/push@v1", "perry/deploys@v1", "donny/paths@v1", "azur/deploys@v1"] {
+            let place = format!("repository:{}", uses.split('@').next().unwrap());
+            check("secret-to-action", &step(uses), Verdict::Exposed, &["KEY"], &[&place]);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_the_action_has_no_use_for() {
+        let of = |uses: &str, secret: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: {uses}\n        env: {{T: '${{{{ secrets.{secret} }}}}'}}\n"
+            )
+        };
+        let (lint, place) = ("someone/markdown-lint@v1", &["repository:someone/markdown-lint"]);
+        check(
+            "secret-to-action",
+            &of(lint, "PYPI_API_TOKEN"),
+            Verdict::Suspicious,
+            &["PYPI_API_TOKEN"],
+            place,
+        );
+        // Near miss: its own token, a name that says nothing, and an action that publishes.
+        check("secret-to-action", &of(lint, "LINT_TOKEN"), Verdict::Exposed, &["LINT_TOKEN"], place);
+        check("secret-to-action", &of(lint, "GH_PAT"), Verdict::Exposed, &["GH_PAT"], place);
+        let publish = &["repository:someone/lint-and-publish"];
+        let text = of("someone/lint-and-publish@v1", "PYPI_API_TOKEN");
+        check("secret-to-action", &text, Verdict::Exposed, &["PYPI_API_TOKEN"], publish);
     }
 
     #[test]

@@ -252,10 +252,10 @@ fn is_login_only(
         };
         matches!(one.source, Source::Secret(_)) && one.encodings.iter().all(plain)
     };
-    let quiet = !signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding))
-        && !signals.contains(&Signal::PlainHttp)
-        && !(signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose));
-    if !quiet
+    let loud = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding))
+        || signals.contains(&Signal::PlainHttp)
+        || signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose);
+    if loud
         || !matches!(place.class, Class::Unknown | Class::FreeHosting)
         || !one_login(names)
         || !carried.iter().all(ordinary)
@@ -264,7 +264,8 @@ fn is_login_only(
     }
     let host = place.host.as_deref().unwrap_or("");
     let pair = is_pair(names);
-    if !fits_login(names, host, scheme) && !(pair && is_own_registry(names, host)) {
+    let at_home = fits_login(names, host, scheme) || pair && is_own_registry(names, host);
+    if !at_home {
         return false;
     }
     // Of a pair in a form nothing may be known but that it is at home there.
