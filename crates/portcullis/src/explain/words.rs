@@ -67,6 +67,21 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
         "A repository's history was not read, because something in it leads out of it or asks for a program. Scan the other place by itself, if it is yours.",
     ),
     (
+        "unreachable",
+        "problem",
+        "A remote could not be asked, or refused to answer. A private repository looks the same as none: give a token that may read it.",
+    ),
+    (
+        "rate-limited",
+        "problem",
+        "A forge asked to be left alone for longer than --wait allows. What it is about was not looked at; with --resume the same scan goes on later.",
+    ),
+    (
+        "broken-answer",
+        "problem",
+        "A remote answered something that is not what was asked for: no git repository, an older protocol, or a pack that is broken.",
+    ),
+    (
         "over-limit",
         "problem",
         "More of something than is read: a bound that keeps the scanner alive. What lies past it was not analysed; a coarse search stands in where it can.",

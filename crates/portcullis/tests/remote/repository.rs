@@ -332,3 +332,16 @@ fn a_list_may_mix_folders_and_addresses() {
     assert_eq!(given, BTreeSet::from([url.as_str(), tree.to_str().unwrap()]));
     assert_eq!(found["stats"]["repositories"], 2);
 }
+
+#[test]
+fn every_kind_of_problem_of_a_remote_is_explained() {
+    let sources =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/error.rs")).unwrap();
+    let kinds = sources.split("fn kind(").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let kinds: Vec<&str> = kinds.split('"').skip(1).step_by(2).collect();
+    assert!(kinds.len() >= 6, "{kinds:?}");
+    for kind in kinds {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis")).args(["explain", kind]).output().unwrap();
+        assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
