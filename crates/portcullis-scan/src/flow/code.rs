@@ -6,7 +6,9 @@
 
 mod calls;
 mod known;
+mod literal;
 mod literals;
+mod names;
 mod powershell;
 mod send;
 
@@ -25,6 +27,11 @@ use crate::text::RepositoryText;
 /// Deepest nesting of expressions and calls.
 const DEPTH_MAX: usize = 150;
 
+/// Stands before the number of an argument among the variables that a program gets.
+pub const ARGUMENT: &str = "PORTCULLIS_ARGUMENT_";
+/// What a program gets on its input, among the variables that it gets.
+pub const INPUT: &str = "PORTCULLIS_INPUT";
+
 /// One program being followed.
 pub struct Program<'t, 'a, 's> {
     tracer: &'t mut Tracer<'a>,
@@ -39,6 +46,14 @@ pub struct Program<'t, 'a, 's> {
     tree: &'s Tree,
     depth: usize,
     memory: powershell::Memory,
+    /// Names that stand for others: imports, and variables that hold a client.
+    names: HashMap<String, String>,
+    /// Lists in variables, element by element.
+    lists: HashMap<String, Vec<Value>>,
+    /// Programs that were started with an open input, by variable.
+    started: HashMap<String, Vec<Value>>,
+    /// Elements that the next callback is called with.
+    callback_items: Option<Vec<Value>>,
 }
 
 /// Follows a program; returns what it prints.
@@ -95,12 +110,17 @@ fn run_within(
         tree: &tree,
         depth,
         memory: powershell::Memory::default(),
+        names: HashMap::new(),
+        lists: HashMap::new(),
+        started: HashMap::new(),
+        callback_items: None,
     };
     program.variables = std::mem::take(variables);
     if language == Language::PowerShell {
         program.run_powershell(tree.root_node());
     } else {
         program.declare(tree.root_node(), 0);
+        program.declare_names(tree.root_node(), 0);
         let mut output = Value::empty();
         program.eval_all(tree.root_node(), &mut output);
     }
@@ -146,6 +166,18 @@ impl Program<'_, '_, '_> {
                 let name = self.text(name).to_owned();
                 self.functions.insert(name, (body.byte_range(), parameters));
             }
+            // `send = lambda a, b: …`
+            if child.kind() == "assignment"
+                && let (Some(name), Some(value)) =
+                    (child.child_by_field_name("left"), child.child_by_field_name("right"))
+                && value.kind() == "lambda"
+                && let Some(body) = value.child_by_field_name("body")
+            {
+                let parameters = value.child_by_field_name("parameters");
+                let parameters = parameters.map(|list| self.parameter_names(list)).unwrap_or_default();
+                let name = self.text(name).to_owned();
+                self.functions.insert(name, (body.byte_range(), parameters));
+            }
             // `const send = (a, b) => …`
             if child.kind() == "variable_declarator"
                 && let (Some(name), Some(value)) =
@@ -166,6 +198,9 @@ impl Program<'_, '_, '_> {
 
     fn parameter_names(&self, list: Node<'_>) -> Vec<String> {
         let mut names = Vec::new();
+        if list.kind() == "identifier" {
+            return vec![self.text(list).to_owned()];
+        }
         let mut cursor = list.walk();
         for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
             self.names_in(child, &mut names, 0);
@@ -175,7 +210,8 @@ impl Program<'_, '_, '_> {
 
     /// Names that a pattern binds.
     fn names_in(&self, node: Node<'_>, names: &mut Vec<String>, depth: usize) {
-        if matches!(node.kind(), "identifier" | "shorthand_property_identifier_pattern" | "variable") {
+        if matches!(node.kind(), "identifier" | "shorthand_property_identifier_pattern" | "variable" | "this")
+        {
             names.push(self.text(node).trim_start_matches('$').to_owned());
             return;
         }
@@ -250,9 +286,13 @@ impl Program<'_, '_, '_> {
                     node.child_by_field_name("right").or_else(|| node.child_by_field_name("value")),
                 );
                 let value = right.map_or_else(Value::empty, |right| self.eval(right));
+                if let (Some(left), Some(right)) = (left, right) {
+                    self.note_client(left, right);
+                }
                 if let Some(left) = left {
                     let adds = node.kind().starts_with("augmented") || !matches!(left.kind(), "identifier");
                     self.bind(left, &value, adds);
+                    self.note_list(left, right);
                 }
                 value
             }
@@ -263,7 +303,14 @@ impl Program<'_, '_, '_> {
                     node.child_by_field_name("value").is_some_and(|value| self.path(value) == "process.env");
                 match node.child_by_field_name("name") {
                     Some(name) if name.kind() == "object_pattern" && from_environment => self.pick(name),
-                    Some(name) => self.bind(name, &value, false),
+                    Some(name) => {
+                        self.bind(name, &value, false);
+                        let right = node.child_by_field_name("value");
+                        if let Some(right) = right {
+                            self.note_client(name, right);
+                        }
+                        self.note_list(name, right);
+                    }
                     None => {}
                 }
                 value
@@ -272,7 +319,11 @@ impl Program<'_, '_, '_> {
                 if let (Some(left), Some(right)) =
                     (node.child_by_field_name("left"), node.child_by_field_name("right"))
                 {
+                    if let Some(items) = self.elements_of(right).filter(|_| node.kind() != "for_in_clause") {
+                        return self.each(node, left, items);
+                    }
                     let value = self.eval(right);
+                    let value = self.characters_of(value, right);
                     self.bind(left, &value, false);
                 }
                 let mut value = Value::empty();
@@ -293,6 +344,22 @@ impl Program<'_, '_, '_> {
                 for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
                     if child.kind() == "for_in_clause" { clauses.push(child) } else { body.push(child) }
                 }
+                if let [clause] = clauses.as_slice()
+                    && let (Some(left), Some(right)) =
+                        (clause.child_by_field_name("left"), clause.child_by_field_name("right"))
+                    && let Some(items) = self.elements_of(right)
+                {
+                    let body: Vec<Node<'_>> =
+                        body.into_iter().filter(|child| child.kind() != "if_clause").collect();
+                    let mut value = Value::empty();
+                    for item in items {
+                        self.bind(left, &item, false);
+                        for child in &body {
+                            value.append(self.eval(*child));
+                        }
+                    }
+                    return value;
+                }
                 for clause in clauses {
                     self.eval(clause);
                 }
@@ -306,6 +373,9 @@ impl Program<'_, '_, '_> {
                 let inner = node.child_by_field_name("value").or_else(|| node.named_child(0));
                 let value = inner.map_or_else(Value::empty, |inner| self.eval(inner));
                 if let Some(alias) = node.child_by_field_name("alias") {
+                    if let (Some(inner), Some(name)) = (inner, alias.named_child(0)) {
+                        self.note_client(name, inner);
+                    }
                     self.bind(alias, &value, false);
                 }
                 value
@@ -315,6 +385,20 @@ impl Program<'_, '_, '_> {
                 self.eval_all(node, &mut value);
                 self.returned.push(value.clone());
                 value
+            }
+            "this" => self.variables.get("this").cloned().unwrap_or_else(Value::unknown),
+            "binary_operator" => match self.percent(node) {
+                Some(value) => value,
+                None => {
+                    let mut value = Value::empty();
+                    self.eval_all(node, &mut value);
+                    value
+                }
+            },
+            "spread_element" => {
+                let inner = node.named_child(0);
+                let value = inner.map_or_else(Value::empty, |inner| self.eval(inner));
+                inner.map_or_else(Value::empty, |inner| self.characters_of(value, inner))
             }
             "attribute" | "member_expression" => self.member(node),
             "subscript" | "subscript_expression" => self.subscript(node),
@@ -418,9 +502,41 @@ impl Program<'_, '_, '_> {
         }
     }
 
-    /// A dotted path as text: `os.environ`, `process.env`.
-    fn path(&self, node: Node<'_>) -> String {
-        self.text(node).chars().filter(|character| !character.is_whitespace() && *character != '?').collect()
+    /// Runs a loop once for each element.
+    fn each(&mut self, node: Node<'_>, left: Node<'_>, items: Vec<Value>) -> Value {
+        let mut value = Value::empty();
+        for item in items {
+            self.bind(left, &item, false);
+            if let Some(body) = node.child_by_field_name("body") {
+                value.append(self.eval(body));
+            }
+        }
+        value
+    }
+
+    /// A secret that is gone through character by character; anything else is itself.
+    fn characters_of(&mut self, value: Value, node: Node<'_>) -> Value {
+        if !matches!(value.parts.as_slice(), [Part::Carried(_)]) {
+            return value;
+        }
+        let hop = self.hop(HopKind::Encode, "character by character", self.bytes(node));
+        value.encoded(crate::flow::value::Encoding::Split, &hop)
+    }
+
+    fn note_list(&mut self, target: Node<'_>, value: Option<Node<'_>>) {
+        if target.kind() != "identifier" {
+            return;
+        }
+        let name = self.text(target).to_owned();
+        let items = value.filter(|value| matches!(value.kind(), "list" | "tuple" | "set" | "array"));
+        match items.and_then(|items| self.elements_of(items)) {
+            Some(items) => {
+                self.lists.insert(name, items);
+            }
+            None => {
+                self.lists.remove(&name);
+            }
+        }
     }
 
     fn member(&mut self, node: Node<'_>) -> Value {
@@ -428,8 +544,22 @@ impl Program<'_, '_, '_> {
         if let Some(name) = path.strip_prefix("process.env.") {
             return self.environment_variable(name, self.bytes(node));
         }
-        if matches!(path.as_str(), "os.environ" | "process.env" | "os.environb") {
+        if matches!(
+            path.as_str(),
+            "os.environ" | "process.env" | "os.environb" | "Bun.env" | "import.meta.env"
+        ) {
             return self.dump(self.bytes(node));
+        }
+        for environment in ["Bun.env.", "import.meta.env."] {
+            if let Some(name) = path.strip_prefix(environment) {
+                return self.environment_variable(name, self.bytes(node));
+            }
+        }
+        if matches!(path.as_str(), "sys.argv" | "process.argv") {
+            return self.argument(None);
+        }
+        if path == "sys.stdin" || path == "process.stdin" {
+            return self.input();
         }
         if let Some(rest) = path.strip_prefix("context.payload.") {
             return Value::part(Part::Untrusted(format!("github.event.{rest}")));
@@ -445,7 +575,13 @@ impl Program<'_, '_, '_> {
         let index = node.child_by_field_name("index").or_else(|| node.child_by_field_name("subscript"));
         let Some(object) = object else { return Value::unknown() };
         let path = self.path(object);
-        if matches!(path.as_str(), "os.environ" | "process.env" | "environ") {
+        if matches!(path.as_str(), "sys.argv" | "process.argv") {
+            let index = index
+                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()));
+            let shift = if path == "sys.argv" { 0 } else { 1 };
+            return self.argument(index.map(|index| index.saturating_sub(shift)));
+        }
+        if matches!(path.as_str(), "os.environ" | "process.env" | "environ" | "Bun.env") {
             let key = index.map_or_else(Value::unknown, |index| self.eval(index));
             return match key.literal() {
                 Some(name)
@@ -456,9 +592,20 @@ impl Program<'_, '_, '_> {
                     let name = name.to_owned();
                     self.environment_variable(&name, self.bytes(node))
                 }
-                Some(_) if index.is_some_and(|index| index.kind() == "string") => Value::unknown(),
+                Some(name) if index.is_some_and(|index| index.kind() == "string") => {
+                    let name = name.to_owned();
+                    self.environment_variable(&name, self.bytes(node))
+                }
                 _ => self.dump(self.bytes(node)),
             };
+        }
+        let number = index.filter(|index| matches!(index.kind(), "integer" | "number"));
+        if let Some(items) = number.and_then(|_| self.elements_of(object))
+            && let Some(at) = number
+                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()))
+            && let Some(item) = items.get(at)
+        {
+            return item.clone();
         }
         let value = self.eval(object);
         let reversed = index.is_some_and(|index| self.path(index) == "::-1");
@@ -478,6 +625,27 @@ impl Program<'_, '_, '_> {
         value
     }
 
+    /// An argument of the program, or all of them.
+    fn argument(&self, at: Option<usize>) -> Value {
+        let named = |at: usize| self.environment.get(&format!("{ARGUMENT}{at}")).cloned();
+        match at {
+            Some(at) => named(at).unwrap_or_else(Value::unknown),
+            None => {
+                let mut all = Value::empty();
+                for value in (1..32).map_while(named) {
+                    all.append(value);
+                    all.push_text(" ");
+                }
+                if all.is_empty() { Value::unknown() } else { all }
+            }
+        }
+    }
+
+    /// What the program reads.
+    fn input(&self) -> Value {
+        self.environment.get(INPUT).cloned().unwrap_or_else(Value::unknown)
+    }
+
     fn environment_variable(&mut self, name: &str, bytes: Bytes) -> Value {
         let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(name)), bytes);
         if let Some(value) = self.environment.get(name) {
@@ -495,7 +663,10 @@ impl Program<'_, '_, '_> {
         let mut dump = self.tracer.enter(source, "the whole environment", self.script.file, bytes);
         let hop = self.hop(HopKind::Carry, "the whole environment", bytes);
         for name in crate::flow::carrying_names(self.environment) {
-            if let Some(value) = self.environment.get(name).filter(|_| !crate::flow::is_runner_variable(name))
+            if let Some(value) = self
+                .environment
+                .get(name)
+                .filter(|_| !crate::flow::is_runner_variable(name) && !name.starts_with("PORTCULLIS_"))
             {
                 dump.push_text(&format!("{name}="));
                 dump.append(value.clone().hop(&hop));

@@ -51,6 +51,9 @@ impl Program<'_, '_, '_> {
         let Some(function) = function else { return Value::unknown() };
         let name = self.path(function);
         let bytes = self.bytes(node);
+        if let Some(value) = self.program_call(&name, node, bytes) {
+            return value;
+        }
         let receiver = match function.kind() {
             "attribute" | "member_expression" => function.child_by_field_name("object"),
             _ => None,
@@ -63,12 +66,22 @@ impl Program<'_, '_, '_> {
         }
         let receiver_value = match receiver {
             Some(receiver) => self.eval(receiver),
-            None if matches!(function.kind(), "call" | "call_expression" | "parenthesized_expression") => {
+            None if matches!(
+                function.kind(),
+                "call" | "call_expression" | "new_expression" | "parenthesized_expression"
+            ) =>
+            {
                 self.eval(function)
             }
             None => Value::empty(),
         };
+        let iterates = [".forEach", ".map", ".flatMap", ".filter"].iter().any(|end| name.ends_with(end));
+        if let Some(receiver) = receiver.filter(|_| iterates) {
+            self.callback_items = self.elements_of(receiver);
+        }
         let arguments = self.arguments(node, &receiver_value);
+        self.callback_items = None;
+        self.grow(&name, receiver, &arguments);
         // `s.connect((host, port))`: what is sent on `s` later goes there.
         if name.ends_with(".connect")
             && let Some(receiver) = receiver.filter(|receiver| receiver.kind() == "identifier")
@@ -79,6 +92,114 @@ impl Program<'_, '_, '_> {
             }
         }
         self.apply(&name, receiver_value, arguments, bytes)
+    }
+
+    /// `headers.update(…)`, `list.append(…)`, `data.set(…)`: the variable holds it from now on.
+    fn grow(&mut self, name: &str, receiver: Option<Node<'_>>, arguments: &[Value]) {
+        let grows = [
+            "update",
+            "append",
+            "extend",
+            "insert",
+            "add",
+            "push",
+            "set",
+            "setdefault",
+            "setHeader",
+            "putHeader",
+            "add_header",
+            "unshift",
+        ];
+        let last = name.rsplit('.').next().unwrap_or("");
+        if !grows.contains(&last) || !arguments.iter().any(Value::carries) {
+            return;
+        }
+        let mut root = receiver;
+        while let Some(next) = root.and_then(|node| node.child_by_field_name("object")) {
+            root = Some(next);
+        }
+        if let Some(root) = root.filter(|root| matches!(root.kind(), "identifier" | "this")) {
+            let name = self.text(root).to_owned();
+            self.lists.remove(&name);
+            let kept = self.variables.entry(name).or_default();
+            for argument in arguments {
+                kept.push_text(" ");
+                kept.append(argument.clone());
+            }
+        }
+    }
+
+    /// Programs that are started with their words in a list, and what is written to their input.
+    fn program_call(&mut self, name: &str, node: Node<'_>, bytes: Bytes) -> Option<Value> {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let arguments = node.child_by_field_name("arguments")?;
+        let mut cursor = arguments.walk();
+        let children: Vec<Node<'_>> = arguments.named_children(&mut cursor).collect();
+        if matches!(last, "communicate" | "write" | "end") {
+            let variable = name.split('.').next()?.to_owned();
+            let words = self.started.get(&variable).cloned()?;
+            let input = children.first().map(|first| self.eval(*first)).unwrap_or_default();
+            return Some(self.run_words_with(words, input, bytes));
+        }
+        let runs = name.starts_with("subprocess.")
+            || matches!(
+                last,
+                "spawn" | "spawnSync" | "execFile" | "execFileSync" | "execvp" | "execv" | "execlp"
+            );
+        if !runs || self.functions.contains_key(name) {
+            return None;
+        }
+        let first = children.first()?;
+        let mut words = match first.kind() {
+            "list" | "tuple" | "array" | "identifier" => self.elements_of(*first)?,
+            _ => Vec::new(),
+        };
+        if words.is_empty() {
+            // `spawn('curl', ['-d', …])`.
+            let second = children.get(1).filter(|second| matches!(second.kind(), "array" | "list"))?;
+            words.push(self.eval(*first));
+            words.extend(self.elements_of(*second)?);
+        }
+        let mut input = Value::empty();
+        for child in &children {
+            let is_input = child.kind() == "keyword_argument"
+                && child.child_by_field_name("name").is_some_and(|name| self.text(name) == "input");
+            if let Some(value) = child.child_by_field_name("value").filter(|_| is_input) {
+                input = self.eval(value);
+            }
+            if child.kind() == "object" && self.text(*child).contains("input") {
+                input = self.eval(*child).only_carried();
+            }
+        }
+        let holder =
+            node.parent().filter(|parent| matches!(parent.kind(), "assignment" | "variable_declarator"));
+        let variable = holder.and_then(|holder| {
+            holder.child_by_field_name("left").or_else(|| holder.child_by_field_name("name"))
+        });
+        if let Some(variable) = variable.filter(|_| matches!(last, "Popen" | "spawn")) {
+            self.started.insert(self.text(variable).to_owned(), words.clone());
+        }
+        Some(self.run_words_with(words, input, bytes))
+    }
+
+    fn run_words_with(&mut self, words: Vec<Value>, input: Value, bytes: Bytes) -> Value {
+        if self.depth > 60 {
+            return Value::unknown();
+        }
+        let words = words.into_iter().map(|value| crate::flow::shell::Argument { value, bytes }).collect();
+        let place = Script::from_value(Value::empty(), self.script.file, bytes);
+        let depth = self.depth / 2 + 5;
+        let output = crate::flow::shell::run_program(
+            self.tracer,
+            self.state,
+            self.environment,
+            place,
+            words,
+            input,
+            depth,
+        );
+        self.print(&output, bytes);
+        output
     }
 
     /// `".".join(["a", "b"])` and `["a", "b"].join(".")`, where all of it is literal: an address in pieces.
@@ -122,6 +243,21 @@ impl Program<'_, '_, '_> {
         let mut values = Vec::new();
         for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
             match child.kind() {
+                "arrow_function" | "function_expression" | "lambda" if self.callback_items.is_some() => {
+                    let items = self.callback_items.take().unwrap_or_default();
+                    let parameters = child
+                        .child_by_field_name("parameters")
+                        .or_else(|| child.child_by_field_name("parameter"));
+                    let mut value = Value::empty();
+                    for item in items {
+                        if let Some(parameters) = parameters {
+                            let first = parameters.named_child(0).unwrap_or(parameters);
+                            self.bind(first, &item, false);
+                        }
+                        value.append(self.eval(child));
+                    }
+                    values.push(value);
+                }
                 "arrow_function" | "function_expression" | "lambda" => {
                     // A callback gets what it is called on: `.map(([k, v]) => …)`, `.then(r => …)`.
                     let parameters = child
@@ -166,6 +302,9 @@ impl Program<'_, '_, '_> {
                 | "core.getInput"
                 | "Deno.env.get"
                 | "Bun.env.get"
+                | "os.environb.get"
+                | "os.environ.setdefault"
+                | "os.environ.__getitem__"
         );
         if !reads_one {
             return None;
@@ -195,8 +334,15 @@ impl Program<'_, '_, '_> {
         bytes: Bytes,
     ) -> Value {
         let last = name.rsplit('.').next().unwrap_or(name).to_owned();
-        if let Some((body, parameters)) = self.functions.get(name).cloned() {
-            return self.call_own(body, &parameters, arguments);
+        let method = if name.contains('.') { self.functions.get(&format!(".{last}")).cloned() } else { None };
+        if let Some((body, parameters)) = self.functions.get(name).cloned().or(method) {
+            return self.call_own(body, &parameters, receiver, arguments);
+        }
+        if name == "Deno.env.toObject" {
+            return self.dump(bytes);
+        }
+        if let Some(value) = self.string_call(&last, name, &receiver, &arguments) {
+            return value;
         }
         let mut all = receiver.clone();
         for argument in &arguments {
@@ -216,6 +362,7 @@ impl Program<'_, '_, '_> {
             Part::Remote(_) => true,
             _ => false,
         });
+        let http = super::send::is_http(name);
         if sends && connected && all.carries() && self.send(name, &receiver, &arguments, bytes) {
             return Value::unknown().followed_by(receiver);
         }
@@ -228,16 +375,21 @@ impl Program<'_, '_, '_> {
         {
             return self.run_command(&arguments, bytes);
         }
-        if RESOLVERS.iter().any(|resolver| last == *resolver || name.ends_with(resolver)) && all.carries() {
+        if RESOLVERS.iter().any(|resolver| last == *resolver || name.ends_with(resolver)) {
             let file = self.script.file;
-            self.tracer.deliver(all.clone(), Channel::Dns, Role::Address, all, name, file, bytes);
-            return Value::unknown();
+            let asked = arguments.first().cloned().unwrap_or_default();
+            let answer = Value::part(Part::Remote(asked.template()));
+            self.tracer.deliver(asked.clone(), Channel::Dns, Role::Address, asked, name, file, bytes);
+            return answer;
         }
         if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
             return Value::part(Part::Remote(
                 address(&all).map(|target| target.template()).unwrap_or_default(),
             ))
             .followed_by(receiver);
+        }
+        if http && let Some(target) = super::send::designated(&arguments) {
+            return super::super::command::answer(self.tracer, &target, self.script.file, bytes);
         }
         if let Some(encoding) = self.encoder(name, &last, &receiver, &arguments) {
             let hop = self.hop(HopKind::Encode, &format!("through {last}"), bytes);
@@ -250,6 +402,7 @@ impl Program<'_, '_, '_> {
         &mut self,
         body: std::ops::Range<usize>,
         parameters: &[String],
+        receiver: Value,
         arguments: Vec<Value>,
     ) -> Value {
         let tree = self.tree;
@@ -259,8 +412,29 @@ impl Program<'_, '_, '_> {
         if self.depth > 60 {
             return Value::unknown();
         }
-        for (parameter, argument) in parameters.iter().zip(arguments) {
-            self.variables.insert(parameter.clone(), argument);
+        let own =
+            parameters.first().filter(|first| matches!(first.as_str(), "self" | "cls" | "this")).cloned();
+        if let Some(own) = &own {
+            self.variables.insert(own.clone(), receiver);
+        }
+        let named = |value: &Value| {
+            let (name, _) = value.prefix().split_once('=')?;
+            parameters.iter().find(|parameter| *parameter == name).cloned()
+        };
+        let mut free = parameters.iter().skip(usize::from(own.is_some()));
+        for argument in arguments {
+            match named(&argument) {
+                Some(name) => {
+                    let value = crate::flow::command::after(&argument, name.len() + 1);
+                    self.variables.insert(name, value);
+                }
+                None => {
+                    if let Some(parameter) = free.next() {
+                        self.lists.remove(parameter);
+                        self.variables.insert(parameter.clone(), argument);
+                    }
+                }
+            }
         }
         let returned = std::mem::take(&mut self.returned);
         self.depth += 10;
@@ -269,6 +443,12 @@ impl Program<'_, '_, '_> {
         let mut value = Value::empty();
         for one in std::mem::replace(&mut self.returned, returned) {
             value.append(one);
+        }
+        if let Some(own) = own.filter(|_| value.is_empty())
+            && let Some(object) = self.variables.get(&own)
+        {
+            // What a constructor puts into its object.
+            value.append(object.clone());
         }
         value
     }

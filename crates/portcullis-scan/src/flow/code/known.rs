@@ -50,6 +50,22 @@ impl Program<'_, '_, '_> {
                 self.state.write(path, line, true);
                 return Some(Value::empty());
             }
+            "open" | "fdopen" if first.literal() == Some("0") => return Some(self.input()),
+            "readFileSync" | "readFile" if matches!(first.literal(), Some("0" | "/dev/stdin")) => {
+                return Some(self.input());
+            }
+            "input" if name == "input" => return Some(self.input()),
+            "open" if name == "open" || name == "io.open" || name == "codecs.open" => {
+                let mode =
+                    arguments.get(1).and_then(Value::literal).unwrap_or("r").trim_start_matches("mode=");
+                if mode.contains(['w', 'a', 'x', '+']) {
+                    return Some(first);
+                }
+                return Some(match self.file(&first.template(), &Value::empty(), bytes) {
+                    content if content.is_empty() => Value::unknown(),
+                    content => content,
+                });
+            }
             "open" | "readFileSync" | "readFile" | "read_text" | "Path" | "createReadStream"
             | "read_bytes" => {
                 let path = if first.is_empty() { receiver.template() } else { first.template() };
@@ -78,6 +94,13 @@ impl Program<'_, '_, '_> {
                     && (self.language == Language::Python || name != "exec") =>
             {
                 return Some(self.run_same(first, bytes));
+            }
+            "list" | "Array.from"
+                if arguments.len() == 1
+                    && matches!(first.parts.as_slice(), [crate::flow::value::Part::Carried(_)]) =>
+            {
+                let hop = self.hop(crate::flow::value::HopKind::Encode, "character by character", bytes);
+                return Some(first.encoded(Encoding::Split, &hop));
             }
             "b64decode" | "atob" | "fromhex" | "unhexlify" | "from" | "a85decode" | "b32decode"
             | "decompress" => {
@@ -203,7 +226,7 @@ impl Program<'_, '_, '_> {
             ("fromhex" | "unhexlify", _) | ("from", "hex") => hex::decode(text.trim()).ok()?,
             _ => return None,
         };
-        let decoded = String::from_utf8_lossy(&bytes).into_owned();
+        let decoded = super::literal::as_text(bytes);
         self.tracer.decoded.insert(decoded.trim().to_owned());
         Some(Value::text(decoded))
     }

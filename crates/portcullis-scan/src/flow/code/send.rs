@@ -14,6 +14,14 @@ pub(super) const SENDERS: &[&str] = &[
     "requests.patch",
     "requests.head",
     "requests.delete",
+    "client.get",
+    "client.post",
+    "client.put",
+    "client.patch",
+    "client.delete",
+    "client.request",
+    "client.stream",
+    "client.send",
     "session.post",
     "session.get",
     "session.put",
@@ -64,15 +72,16 @@ impl Program<'_, '_, '_> {
     pub(super) fn send(&mut self, name: &str, receiver: &Value, arguments: &[Value], bytes: Bytes) -> bool {
         let mut candidates = vec![receiver.clone()];
         candidates.extend(arguments.iter().cloned());
-        let target = candidates.iter().find_map(address).or_else(|| {
+        // Where a function takes the address first, nothing else can be it.
+        let first = if is_http(name) { designated(arguments) } else { None };
+        let only_known_later = first.filter(|value| {
+            matches!(value.parts.first(), Some(Part::Unknown | Part::Remote(_)))
+                && address(value).is_none()
+                && candidates.first().is_none_or(|receiver| address(receiver).is_none())
+        });
+        let target = only_known_later.or_else(|| candidates.iter().find_map(address)).or_else(|| {
             // A host alone: the first literal that looks like a name with a dot.
-            let all = candidates.iter().flat_map(|value| value.parts.iter());
-            all.filter_map(|part| match part {
-                Part::Text(text) => host_in(text),
-                _ => None,
-            })
-            .next()
-            .map(Value::text)
+            candidates.iter().find_map(host)
         });
         let configured = || {
             candidates
@@ -80,14 +89,102 @@ impl Program<'_, '_, '_> {
                 .find(|value| matches!(value.parts.first(), Some(Part::Carried(_) | Part::Configured(_))))
         };
         let Some(target) = target.or_else(|| configured().cloned()) else { return false };
-        let mut content = Value::empty();
+        let (mut payload, mut login, mut within) = (Value::empty(), Value::empty(), Value::empty());
+        let in_address = target.carried().count();
         for value in &candidates {
-            content.append(value.clone());
+            let is_address = address(value).is_some_and(|found| found.template() == target.template());
+            if is_address && in_address > 0 && value.carried().count() == in_address {
+                within.append(target.clone());
+            } else {
+                share_out(value, &mut payload, &mut login);
+            }
         }
         let file = self.script.file;
-        self.tracer.deliver(content, Channel::Network, Role::Payload, target, name, file, bytes);
+        for (content, role) in
+            [(payload, Role::Payload), (login, Role::Authentication), (within, Role::Address)]
+        {
+            self.tracer.deliver(content, Channel::Network, role, target.clone(), name, file, bytes);
+        }
         true
     }
+}
+
+/// Parts of a request by what they are to the receiver: a login opens the door.
+fn share_out(value: &Value, payload: &mut Value, login: &mut Value) {
+    let mut before = "";
+    for part in &value.parts {
+        let opens = matches!(part, Part::Carried(_)) && is_login(before);
+        if opens {
+            login.push(part.clone())
+        } else {
+            payload.push(part.clone())
+        }
+        before = if let Part::Text(text) = part { text } else { "" };
+    }
+    payload.push_text(" ");
+}
+
+/// Whether what stands before a secret says that it is a login: `auth=`, `Authorization=Bearer `, `X-Api-Key=`.
+fn is_login(before: &str) -> bool {
+    let trimmed = before.trim_end_matches(['"', '\'', ' ']);
+    let scheme = ["Bearer", "Basic", "Token", "token", "bearer", "apikey"]
+        .iter()
+        .any(|scheme| trimmed.ends_with(scheme));
+    let label = trimmed.strip_suffix(['=', ':']).unwrap_or("").trim_end_matches(['"', '\'', ' ']);
+    let label = label.rsplit([' ', ',', '{', '=', '"', '\'']).next().unwrap_or("").to_ascii_lowercase();
+    let in_header = label.contains('-') || label.starts_with("auth");
+    scheme
+        || label == "auth"
+        || in_header
+            && ["authorization", "api-key", "apikey", "token", "auth"].iter().any(|word| label.contains(word))
+}
+
+/// Functions of HTTP clients that take the address first.
+pub(super) fn is_http(name: &str) -> bool {
+    const MODULES: &[&str] = &[
+        "requests",
+        "httpx",
+        "client",
+        "axios",
+        "got",
+        "needle",
+        "superagent",
+        "http",
+        "https",
+        "urllib3",
+        "session",
+    ];
+    const VERBS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "request", "stream"];
+    if matches!(
+        name,
+        "fetch"
+            | "axios"
+            | "got"
+            | "needle"
+            | "urlopen"
+            | "urllib.request.urlopen"
+            | "globalThis.fetch"
+            | "window.fetch"
+    ) {
+        return true;
+    }
+    let mut steps = name.rsplit('.');
+    let (Some(verb), Some(module)) = (steps.next(), steps.next()) else { return false };
+    // `https.request(…)` only makes a request, which is written to later.
+    let opens = verb == "request" && matches!(module, "http" | "https");
+    MODULES.contains(&module) && VERBS.contains(&verb) && !opens || verb == "urlopen"
+}
+
+/// The argument that is the address: the first one, or that named `url`; behind a method's name it is the second.
+pub(super) fn designated(arguments: &[Value]) -> Option<Value> {
+    let named = arguments.iter().find(|value| value.prefix().starts_with("url="));
+    if let Some(named) = named {
+        return Some(crate::flow::command::after(named, 4));
+    }
+    let first = arguments.first()?;
+    let is_verb =
+        first.literal().is_some_and(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_uppercase()));
+    if is_verb { arguments.get(1).cloned() } else { Some(first.clone()) }
 }
 
 /// The address in a value, from its scheme on.

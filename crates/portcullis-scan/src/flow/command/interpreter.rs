@@ -153,7 +153,14 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
                 let name = positional.remove(0);
                 shell.set("0", name, false);
             }
-            return run_text(shell, language, code.value.clone(), positional, code.bytes);
+            let mut code_text = code.value.clone();
+            if language == Language::JavaScript && matches!(text.as_str(), "-p" | "--print" | "-pe") {
+                // The value of the program is printed.
+                code_text = Value::text("console.log(");
+                code_text.append(code.value.clone());
+                code_text.push_text(")");
+            }
+            return run_text(shell, language, code_text, positional, code.bytes);
         }
         let encoded = is_parameter(&text, "-encodedcommand") || text.eq_ignore_ascii_case("-ec");
         let takes_value =
@@ -256,11 +263,23 @@ pub fn run_text(
         Language::Shell => shell.run_code(code, bytes, positional),
         other => {
             let script = Script::from_value(code, shell.file(), bytes);
-            let environment = shell.environment();
+            let environment = with_words(shell, &positional);
             let depth = shell.depth();
             crate::flow::code::run(shell.tracer, shell.state, &environment, other, &script, depth)
         }
     }
+}
+
+/// The environment of a program, with its arguments and its input.
+fn with_words(shell: &Shell<'_, '_>, positional: &[Value]) -> HashMap<String, Value> {
+    let mut environment = shell.environment();
+    for (at, value) in positional.iter().enumerate().take(32) {
+        environment.insert(format!("{}{}", crate::flow::code::ARGUMENT, at + 1), value.clone());
+    }
+    if !shell.stdin.is_empty() {
+        environment.insert(crate::flow::code::INPUT.to_owned(), shell.stdin.clone());
+    }
+    environment
 }
 
 /// A program in a folder that the job itself put on the path, under the name of a known one.
@@ -320,7 +339,7 @@ fn run_path(
     match language.or_else(|| language_of_file(&path, &text)) {
         Some(Language::Shell) => shell.run_script(script, positional),
         Some(other) => {
-            let environment = shell.environment();
+            let environment = with_words(shell, &positional);
             let depth = shell.depth();
             if depth > 60 {
                 return Value::unknown();
