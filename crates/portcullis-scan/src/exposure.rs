@@ -249,14 +249,17 @@ pub fn moment(commit: &Commit, bound: Bound) -> Moment {
     }
 }
 
-/// Whether a commit's own time and the forge's disagree by more than a day; without the forge's, whether its two own
-/// times do and the author's is the later one, which no rebase makes.
-pub fn dates_conflict(commit: &Commit) -> bool {
+/// Whether a commit's own time and the forge's disagree by more than a day. Without the forge's, whether its two own times do
+/// and the author's is the later one, which no rebase makes; or whether it claims to be older than what it builds on.
+pub fn dates_conflict(history: &History, commit: &Commit) -> bool {
     const DAY_SECONDS: i64 = 24 * 3_600;
-    match commit.first_pushed {
-        Some(pushed) => pushed.saturating_sub(commit.text.time).saturating_abs() > DAY_SECONDS,
-        None => commit.text.author_time.saturating_sub(commit.text.time) > DAY_SECONDS,
-    }
+    let own = commit.text.time;
+    let parents = commit.parents.iter().filter_map(|at| history.commits.get(*at));
+    parents.map(|parent| parent.text.time).any(|parent| parent.saturating_sub(own) > DAY_SECONDS)
+        || match commit.first_pushed {
+            Some(pushed) => pushed.saturating_sub(own).saturating_abs() > DAY_SECONDS,
+            None => commit.text.author_time.saturating_sub(own) > DAY_SECONDS,
+        }
 }
 
 /// Events for which GitHub runs only the default branch's version of a workflow

@@ -902,7 +902,7 @@ impl Joint<'_> {
         if let Some((at, commit)) =
             exposed.introduced.and_then(|at| Some((at, self.history.commits.get(at)?)))
         {
-            if exposure::dates_conflict(commit) {
+            if exposure::dates_conflict(self.history, commit) {
                 signals.insert(Signal::DateConflict);
             }
             if is_mask(&commit.text.message) {

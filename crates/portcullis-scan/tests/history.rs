@@ -165,6 +165,77 @@ fn a_claimed_time_widens_a_span_and_never_narrows_it() {
     }
 }
 
+/// Without the forge's word: who claims to be older than what he builds on has set his clock.
+#[test]
+fn a_commit_that_claims_to_be_older_than_its_parent_conflicts() {
+    const TIME: i64 = 1_756_900_000;
+    for (claimed, conflict) in [(TIME - DAY - 3_600, true), (TIME - DAY, false), (TIME, false)] {
+        let repository = with_publishing();
+        repository.set_clock(TIME - 3_600);
+        repository.write("a", "x");
+        repository.commit("Work");
+        repository.set_clock(claimed - 3_600);
+        repository.write(STEAL_PATH, STEAL);
+        repository.commit("Work");
+        let report = scanned(&repository);
+        assert_eq!(
+            theft(&report).signals.iter().any(|signal| signal == "date-conflict"),
+            conflict,
+            "{claimed}"
+        );
+    }
+}
+
+/// A job with an `environment` gets that environment's secrets; another one gets the repository's alone, and whether a name that is
+/// known from there is one of these is open.
+#[test]
+fn a_secret_of_an_environment_is_possible_elsewhere() {
+    let with_environment = PUBLISH.replace("    steps:", "    environment: pypi\n    steps:");
+    let certainties = |workflows: &[(&str, &str)]| -> Vec<(String, Certainty)> {
+        let repository = Repository::new();
+        for (path, text) in workflows {
+            repository.write(path, text);
+        }
+        repository.write(STEAL_PATH, STEAL);
+        repository.commit("x");
+        let report = scanned(&repository);
+        theft(&report).secrets.iter().map(|s| (s.name.unescaped().to_owned(), s.certainty)).collect()
+    };
+    let expected =
+        |pypi| vec![("NPM_TOKEN".to_owned(), Certainty::Certain), ("PYPI_API_TOKEN".to_owned(), pypi)];
+    let inside = (".github/workflows/publish.yml", with_environment.as_str());
+    let outside = (".github/workflows/test.yml", PUBLISH);
+    assert_eq!(certainties(&[inside]), expected(Certainty::Possible));
+    assert_eq!(certainties(&[outside]), expected(Certainty::Certain));
+    assert_eq!(certainties(&[inside, outside]), expected(Certainty::Certain));
+    assert_eq!(certainties(&[]), expected(Certainty::Certain));
+}
+
+/// An owner whom another workflow of the repository trusts is none that nobody knows.
+#[test]
+fn an_owner_of_another_workflow_may_get_a_secret() {
+    let lint = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: someone/markdown-lint@v1\n        env: {T: '${{ secrets.PYPI_API_TOKEN }}'}\n";
+    let other =
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: Someone/spelling@v1\n";
+    for (with, verdict) in [(false, Verdict::Suspicious), (true, Verdict::Exposed)] {
+        let repository = with_publishing();
+        repository.write(".github/workflows/lint.yml", lint);
+        if with {
+            repository.write(".github/workflows/words.yml", other);
+        }
+        repository.commit("x");
+        let report = scanned(&repository);
+        let found: Vec<Verdict> = report
+            .document
+            .findings
+            .iter()
+            .filter(|finding| finding.rule == "secret-to-action")
+            .map(|finding| finding.verdict)
+            .collect();
+        assert_eq!(found, [verdict]);
+    }
+}
+
 #[test]
 fn a_pull_request_is_foreign() {
     let repository = with_publishing();

