@@ -35,6 +35,8 @@ pub(crate) struct References {
     pub(crate) head: Option<String>,
     /// What `HEAD` names where it is on no branch.
     pub(crate) detached: Option<ObjectId>,
+    /// Names that git itself would not take, escaped.
+    pub(crate) odd: Vec<String>,
 }
 
 /// What a fetch brought besides its objects.
@@ -131,28 +133,30 @@ impl Conversation {
         let mut found = References::default();
         while let Some(Packet::Line(line)) = lines.next().await? {
             self.complaint(&line)?;
-            let text = String::from_utf8_lossy(&line);
-            let mut words = text.trim_end_matches('\n').split(' ');
-            let (Some(id), Some(name)) = (words.next(), words.next()) else { continue };
-            let Some(id) = self.object_id(id) else { continue };
-            let target = words.find_map(|word| word.strip_prefix("symref-target:"));
-            if name == "HEAD" {
-                found.head = target.filter(|target| is_reference_name(target)).map(str::to_owned);
-                found.detached = Some(id).filter(|_| found.head.is_none());
-                continue;
-            }
-            if !is_reference_name(name) {
-                return Err(RemoteError::answer(
-                    &self.host,
-                    format!("a reference is called `{}`", escape(&shortened(name), Lines::One)),
-                ));
-            }
-            found.list.insert(name.to_owned(), id);
-            if found.list.len() > REFERENCE_LIMIT {
-                return Err(RemoteError::TooLarge { what: "references", limit: REFERENCE_LIMIT as u64 });
-            }
+            self.add_reference(&mut found, &line, REFERENCE_LIMIT)?;
         }
         Ok(found)
+    }
+
+    fn add_reference(&self, found: &mut References, line: &[u8], limit: usize) -> Result<(), RemoteError> {
+        let text = String::from_utf8_lossy(line);
+        let mut words = text.trim_end_matches('\n').split(' ');
+        let (Some(id), Some(name)) = (words.next(), words.next()) else { return Ok(()) };
+        let Some(id) = self.object_id(id) else { return Ok(()) };
+        let target = words.find_map(|word| word.strip_prefix("symref-target:"));
+        if name == "HEAD" {
+            found.head = target.filter(|target| is_reference_name(target)).map(str::to_owned);
+            found.detached = Some(id).filter(|_| found.head.is_none());
+        } else if is_reference_name(name) {
+            found.list.insert(name.to_owned(), id);
+        } else {
+            found.odd.push(escape(&shortened(name), Lines::One));
+        }
+        let count = found.list.len() + found.odd.len();
+        if count > limit {
+            return Err(RemoteError::TooLarge { what: "references", limit: limit as u64 });
+        }
+        Ok(())
     }
 
     /// Fetches objects by id into a pack, of at most `limit` bytes: commits and what they lead to (without file contents where
@@ -327,6 +331,31 @@ mod tests {
         }
         let longest = format!("refs/{}", "a".repeat(NAME_LIMIT - 5));
         assert!(is_reference_name(&longest) && !is_reference_name(&format!("{longest}a")));
+    }
+
+    fn conversation() -> Conversation {
+        Conversation {
+            base: "https://forge.example/o/n.git".parse().unwrap(),
+            host: String::from("forge.example"),
+            authorization: None,
+            hash: gix::hash::Kind::Sha1,
+            knows_filters: true,
+        }
+    }
+
+    #[test]
+    fn as_many_references_as_may_be_are_read_and_one_more_is_too_many() {
+        let mut found = References::default();
+        let id = "1".repeat(40);
+        let lines =
+            ["HEAD symref-target:refs/heads/a", "refs/heads/a", "refs/pull/1/head", "refs/heads/a\u{1b}b"];
+        for line in lines {
+            conversation().add_reference(&mut found, format!("{id} {line}\n").as_bytes(), 3).unwrap();
+        }
+        assert_eq!((found.list.len(), found.head.as_deref()), (2, Some("refs/heads/a")));
+        assert_eq!(found.odd, ["refs/heads/a\\u{1b}b"], "an odd name hides no other reference");
+        let one_more = format!("{id} refs/heads/c\n");
+        assert!(conversation().add_reference(&mut found, one_more.as_bytes(), 3).is_err());
     }
 
     #[test]

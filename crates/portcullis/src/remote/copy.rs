@@ -20,7 +20,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How many objects are asked for at once.
 const BATCH: usize = 20_000;
 /// How many requests are spent on finding out which of some objects the server doesn't hand out.
-const SEARCH_LIMIT: usize = 256;
+const SEARCH_LIMIT: usize = 64;
 /// Most files that are fetched of one repository.
 const FILE_LIMIT: usize = 500_000;
 
@@ -88,6 +88,9 @@ impl Copy {
         copy.store.cut_off(&arrived?.shallow)?;
         let mut tips = tips(&references);
         copy.store.name(&references)?;
+        for name in &references.odd {
+            copy.gap("broken-reference", format!("a reference is called `{name}`, which is no name for one"));
+        }
         // The server is told of the branch that most leads from first.
         let main = references.head.as_ref().and_then(|name| references.list.get(name));
         tips.sort_by_key(|id| Some(id) != main);
@@ -126,25 +129,26 @@ impl Copy {
     }
 
     async fn get_heads(&mut self, client: &Client, heads: &Heads, tips: &[ObjectId]) {
-        let here: HashSet<String> = tips.iter().map(ObjectId::to_string).collect();
+        let mut here: HashSet<ObjectId> = tips.iter().copied().collect();
         let names: BTreeSet<&String> = heads.cited.iter().chain(heads.pushed.keys()).collect();
-        let wanted: Vec<ObjectId> = names
-            .iter()
-            .filter(|name| !here.contains(**name))
-            .filter_map(|name| ObjectId::from_hex(name.as_bytes()).ok())
-            .filter(|id| id.kind() == self.conversation.hash)
-            .collect();
-        let mut missing = BTreeSet::new();
+        // An id of the other kind of repositories names nothing here.
+        let id_of =
+            |name: &str, hash| ObjectId::from_hex(name.as_bytes()).ok().filter(|id| id.kind() == hash);
+        let hash = self.conversation.hash;
+        let wanted: Vec<ObjectId> =
+            names.iter().filter_map(|name| id_of(name, hash)).filter(|id| !here.contains(id)).collect();
         if !wanted.is_empty() {
-            let (_, not_had, failure) = self.get_what_there_is(client, &wanted, tips).await;
+            let (_, missing, failure) = self.get_what_there_is(client, &wanted, tips).await;
             if let Some(error) = failure {
-                self.gap(error.kind(), format!("fetching {} commits: {error}", not_had.len()));
+                self.gap(error.kind(), format!("fetching {} commits: {error}", missing.len()));
             }
-            missing = not_had.iter().map(ObjectId::to_string).collect();
+            here.extend(wanted);
+            missing.iter().for_each(|id| {
+                here.remove(id);
+            });
         }
         for name in names {
-            let is_here = here.contains(name) || !missing.contains(name) && self.is_named_here(name);
-            if is_here {
+            if id_of(name, hash).is_some_and(|id| here.contains(&id)) {
                 self.extra.insert(name.clone());
                 continue;
             }
@@ -157,11 +161,6 @@ impl Copy {
                 format!("history-incomplete {since}: the server doesn't hand out commit {name}"),
             );
         }
-    }
-
-    /// Whether an id is one of this repository's kind: another kind names nothing here.
-    fn is_named_here(&self, name: &str) -> bool {
-        ObjectId::from_hex(name.as_bytes()).is_ok_and(|id| id.kind() == self.conversation.hash)
     }
 
     /// Fetches all of some objects that can be had. One that the server doesn't have makes it refuse all of a request, so those

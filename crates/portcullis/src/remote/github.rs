@@ -184,7 +184,7 @@ impl Github {
         let built = format!("{}/{owner}/{name}.git", self.server.as_str().trim_end_matches('/'));
         // What an answer names is only asked where it is on the server that the operator named.
         let said = told.clone_url.and_then(|text| text.parse::<Url>().ok()).filter(|url| {
-            url.host() == self.server.host()
+            (url.host() == self.server.host() || is_loopback(url) && is_loopback(&self.server))
                 && (url.scheme() == "https" || is_loopback(url))
                 && url.username().is_empty()
                 && url.password().is_none()

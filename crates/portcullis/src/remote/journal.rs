@@ -71,7 +71,7 @@ impl Journal {
         let mut reader = BufReader::new(&file);
         let mut done = HashMap::new();
         let mut whole = 0;
-        while let Some(line) = line(&mut reader).with_context(doing)? {
+        while let Some(line) = line(&mut reader, LINE_LIMIT).with_context(doing)? {
             if whole == 0 {
                 let said: Head = serde_json::from_slice(&line)
                     .map_err(|_| {
@@ -176,9 +176,9 @@ fn open_private(path: &Path) -> std::io::Result<File> {
 }
 
 /// The next whole line, without its end.
-fn line(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+fn line(reader: &mut impl BufRead, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    reader.take(LINE_LIMIT).read_until(b'\n', &mut line)?;
+    reader.take(limit).read_until(b'\n', &mut line)?;
     Ok((line.pop() == Some(b'\n')).then_some(line))
 }
 
@@ -246,6 +246,12 @@ mod tests {
             assert!(Journal::open(&path, &asked(), &Options::default()).is_err());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
         }
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        assert_eq!(line(&mut b"abc\n".as_slice(), 4).unwrap(), Some(b"abc".to_vec()));
+        assert_eq!(line(&mut b"abc\n".as_slice(), 3).unwrap(), None);
     }
 
     #[cfg(unix)]

@@ -110,6 +110,24 @@ mod tests {
         assert_eq!(parse(DELIMITER), Ok(Some((Packet::Delimiter, 4))));
     }
 
+    #[tokio::test]
+    async fn an_answer_is_read_to_its_limit() {
+        let body = b"0006a\n0006b\n0000".to_vec();
+        for (limit, fits) in [(body.len() as u64, true), (body.len() as u64 - 1, false)] {
+            let mut packets = Packets::new(http::Response::new(body.clone()).into(), "forge.example", limit);
+            let mut read = Vec::new();
+            let end = loop {
+                match packets.next().await {
+                    Ok(Some(packet)) => read.push(packet),
+                    end => break end.map(|_| read.len()),
+                }
+            };
+            assert_eq!(end.is_ok(), fits, "{end:?}");
+        }
+        let mut cut = Packets::new(http::Response::new(b"0006a".to_vec()).into(), "forge.example", 100);
+        assert!(cut.next().await.is_err(), "it breaks off");
+    }
+
     #[test]
     fn a_line_has_a_length() {
         let mut longest = format!("{LINE_LIMIT:04x}").into_bytes();

@@ -284,7 +284,7 @@ fn what_was_pushed_and_hidden_again_is_known_from_the_activity() {
 }
 
 #[test]
-fn pages_that_lead_to_another_server_or_never_end_are_not_followed() {
+fn pages_that_lead_to_another_server_are_not_followed() {
     let (folder, repositories) = organisation(1);
     let server = StandIn::new(folder.path(), move |request| {
         let link = "<http://localhost:1/orgs/x/repos?page=2>; rel=\"next\"";
@@ -294,4 +294,38 @@ fn pages_that_lead_to_another_server_or_never_end_are_not_followed() {
     assert_eq!(given(&found, "finding").len(), 1);
     assert!(!complete(&found));
     assert!(found["problem"][0]["what"].as_str().unwrap().contains("another server"));
+}
+
+#[test]
+fn as_many_pages_as_may_be_are_read_and_no_more() {
+    for (pages, whole) in [(1_000, true), (1_001, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = StandIn::new(folder.path(), move |request| {
+            let number: usize = request.path.split("&page=").nth(1).map_or(1, |page| page.parse().unwrap());
+            let answer = Answer::json(&json!([]));
+            let host = &request.headers["host"];
+            let link = format!("<http://{host}/orgs/example-org/repos?x&page={}>; rel=\"next\"", number + 1);
+            Some(if number < pages { answer.with("Link", &link) } else { answer })
+        });
+        let output = scan(&server, &["github:example-org"]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(text.contains("pages of repositories"), !whole, "{text}");
+        assert_eq!(server.requests().len(), 1_000);
+    }
+}
+
+#[test]
+fn as_large_an_answer_as_may_be_is_read_and_no_larger_one() {
+    const LIMIT: usize = 16 << 20;
+    for (size, status) in [(LIMIT, 1), (LIMIT + 1, 2)] {
+        let (folder, repositories) = organisation(1);
+        let server = StandIn::new(folder.path(), move |request| {
+            request.path.starts_with("/orgs/").then(|| {
+                let mut answer = page(request, &repositories);
+                answer.body.resize(size, b' ');
+                answer
+            })
+        });
+        assert_eq!(scan(&server, &["github:example-org"]).status.code(), Some(status), "{size}");
+    }
 }

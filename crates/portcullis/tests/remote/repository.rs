@@ -345,3 +345,78 @@ fn every_kind_of_problem_of_a_remote_is_explained() {
         assert!(output.status.success(), "{kind}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn commits_are_searched_for_as_long_as_may_be_and_no_longer() {
+    let forge = Forge::new();
+    let tree = forge.create("example-org/fish", true);
+    write(&tree, ".github/workflows/test.yml", BENIGN);
+    commit(&tree, "Start");
+    git(&tree, &["push", "--quiet", "origin", "main"]);
+    write(&tree, ".github/workflows/security.yml", STEAL);
+    let hidden = commit(&tree, "Add");
+    git(&tree, &["push", "--quiet", "origin", "HEAD:refs/heads/gone"]);
+    git(&tree, &["push", "--quiet", "origin", ":refs/heads/gone"]);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let list = forge.folder.path().join("commits");
+    // The server names one that it doesn't have with each refusal; the last request brings the others.
+    for (missing, found) in [(63, 1), (64, 0)] {
+        let mut ids: Vec<String> = (1..=missing).map(|number| format!("{number:040x}")).collect();
+        ids.push(hidden.clone());
+        std::fs::write(&list, ids.join("\n")).unwrap();
+        let url = format!("{}/example-org/fish.git", server.url);
+        let document = document(&portcullis(&["--commits", list.to_str().unwrap(), &url]));
+        assert_eq!(document["findings"].as_array().unwrap().len(), found, "{missing}");
+        assert_eq!(
+            (kinds(&document).len(), &document["complete"]),
+            (missing + 1 - found, &Value::Bool(false))
+        );
+    }
+}
+
+#[test]
+fn what_a_hostile_server_answers_is_a_problem_and_its_words_are_escaped() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = StandIn::new(folder.path(), |request| {
+        let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+        let answer = |kind: &str, body: Vec<u8>| {
+            Some(
+                Answer { body, ..Answer::status(200) }
+                    .with("Content-Type", &format!("application/x-git-upload-pack-{kind}")),
+            )
+        };
+        let greeting = ["version 2\n", "ls-refs\n", "fetch=filter\n"].map(line).concat() + "0000";
+        let place = request.path.split('/').nth(1).unwrap();
+        match (place, request.method.as_str()) {
+            ("greets", _) => answer("advertisement", line("ERR go \u{1b}[31maway\u{202e}\n").into_bytes()),
+            (_, "GET") => answer("advertisement", greeting.into_bytes()),
+            (_, _) if String::from_utf8_lossy(&request.body).contains("ls-refs") => answer(
+                "result",
+                (line(&format!("{} refs/heads/main\n", "1".repeat(40))) + "0000").into_bytes(),
+            ),
+            ("says", _) => {
+                let said = line("packfile\n") + &line("\u{3}no \u{1b}[31mpack\n") + "0000";
+                answer("result", said.into_bytes())
+            }
+            ("lies", _) => {
+                let pack = [b"PACK\0\0\0\x02\0\0\0\x01\x3f".as_slice(), &[7; 30]].concat();
+                let mut body = (line("packfile\n") + &format!("{:04x}\u{1}", pack.len() + 5)).into_bytes();
+                body.extend(pack);
+                answer("result", body)
+            }
+            _ => answer("result", (line("packfile\n") + "0010\u{1}PACK").into_bytes()),
+        }
+    });
+    for (place, said) in [
+        ("greets", "go \\u{1b}"),
+        ("says", "no \\u{1b}"),
+        ("lies", "its pack is broken"),
+        ("cuts", "breaks off"),
+    ] {
+        let output = portcullis(&[&format!("{}/{place}/n.git", server.url)]);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{place}: {text}");
+        assert!(text.contains(said), "{place}: {text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{place}: {text}");
+    }
+}
