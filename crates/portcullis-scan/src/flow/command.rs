@@ -9,6 +9,7 @@ mod curl;
 mod each;
 mod edit;
 mod encode;
+mod environment;
 mod filter;
 mod forge;
 mod git;
@@ -146,6 +147,9 @@ pub fn run(
     // `$z -s …` where z holds several words was split already; `"$z"` with spaces is one word.
     if wrapper::WRAPPERS.contains(&base.as_str()) {
         return wrapper::wrapped(shell, &base, arguments, bytes);
+    }
+    if let Some(started) = environment::command(&base, &arguments) {
+        return shell.invoke(started, bytes);
     }
     let call = Call { name: &base, arguments: &arguments, stdin, bytes };
     grant::runner_setup(shell, &call);

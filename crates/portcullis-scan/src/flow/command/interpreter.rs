@@ -205,8 +205,13 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
             break;
         }
         if !text.starts_with('-') {
-            let positional =
+            let positional: Vec<Value> =
                 call.arguments.iter().skip(at + 1).map(|argument| argument.value.clone()).collect();
+            // `python setup.py sdist upload`: distutils' own way to publish.
+            let uploads = positional.iter().any(|word| word.literal() == Some("upload"));
+            if language == Language::Python && uploads && text.trim_start_matches("./") == "setup.py" {
+                return shell.invoke(call.arguments.get(at..).unwrap_or(&[]).to_vec(), call.bytes);
+            }
             return run_path(shell, Some(language), &argument.value, positional, argument.bytes);
         }
     }

@@ -18,7 +18,8 @@ pub(super) fn publish(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         return Value::empty();
     }
     let publishes = matches!((call.name, verb), ("twine", "upload") | ("maturin", "publish" | "upload"))
-        || matches!(call.name, "uv" | "flit" | "poetry" | "hatch" | "pdm") && verb == "publish";
+        || matches!(call.name, "uv" | "flit" | "poetry" | "hatch" | "pdm") && verb == "publish"
+        || call.name == "setup.py" && words.iter().any(|word| word == "upload");
     if !publishes {
         return Value::unknown();
     }
