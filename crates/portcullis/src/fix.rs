@@ -85,15 +85,22 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let (root, paths) = workflows(&arguments.path)?;
     let files = Folder(root.clone());
     let options = rewrite::Options { environment: environment(&arguments.environment)? };
-    let mut fixed = Vec::new();
+    let mut read = Vec::new();
     for path in paths {
         let bytes = source::read_file(&path, WORKFLOW_MAX).map_err(anyhow::Error::msg);
         let bytes = bytes.with_context(|| format!("reading `{}`", path.display()))?;
         let Ok(before) = String::from_utf8(bytes) else { continue };
         let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        let Some(after) = rewrite::rewrite(&name, &before, &files, &options) else { continue };
-        fixed.push(Fixed { name, path, before, after });
+        read.push((path, (name, before)));
     }
+    let (paths, texts): (Vec<PathBuf>, Vec<(String, String)>) = read.into_iter().unzip();
+    let answers = rewrite::rewrite_all(&texts, &files, &options);
+    let fixed: Vec<Fixed> = paths
+        .into_iter()
+        .zip(texts)
+        .zip(answers)
+        .filter_map(|((path, (name, before)), after)| Some(Fixed { name, path, before, after: after? }))
+        .collect();
     let identity = arguments.identity.clone().or_else(|| identity(&root));
     let registrations = registrations(&fixed, identity.as_deref(), &files);
     let changed = fixed.iter().any(|one| one.before != one.after.text);
@@ -331,25 +338,10 @@ fn print_json(fixed: &[Fixed], registrations: &[Registration]) -> anyhow::Result
 
 /// The change as byte ranges of the original text.
 fn edits(one: &Fixed) -> Vec<Value> {
-    let diff = TextDiff::from_lines(&one.before, &one.after.text);
-    let starts = |text: &str| -> Vec<usize> {
-        std::iter::once(0)
-            .chain(text.split_inclusive('\n').scan(0, |at, line| {
-                *at += line.len();
-                Some(*at)
-            }))
-            .collect()
-    };
-    let (old, new) = (starts(&one.before), starts(&one.after.text));
-    let at = |starts: &[usize], line: usize| starts.get(line).or(starts.last()).copied().unwrap_or(0);
-    diff.ops()
-        .iter()
-        .filter(|op| op.tag() != similar::DiffTag::Equal)
-        .map(|op| {
-            let (before, after) = (op.old_range(), op.new_range());
-            let text = one.after.text.get(at(&new, after.start)..at(&new, after.end)).unwrap_or("");
-            json!({ "path": one.name, "start": at(&old, before.start), "end": at(&old, before.end), "text": text })
-        })
+    one.after
+        .edits()
+        .into_iter()
+        .map(|edit| json!({ "path": one.name, "start": edit.start, "end": edit.end, "text": edit.text }))
         .collect()
 }
 

@@ -41,7 +41,7 @@ impl<'t> Layout<'t> {
     pub(super) fn content_end(&self, node: &Node) -> usize {
         match &node.content {
             Content::Mapping(entries) if !self.is_flow(node) => {
-                entries.last().map_or(node.bytes.range().end, |(_, value)| self.content_end(value))
+                entries.last().map_or(node.bytes.range().end, |(key, value)| self.entry_end(key, value))
             }
             Content::Sequence(items) if !self.is_flow(node) => {
                 items.last().map_or(node.bytes.range().end, |item| self.content_end(item))
@@ -53,6 +53,20 @@ impl<'t> Layout<'t> {
                 range.start + slice.trim_end().len()
             }
         }
+    }
+
+    /// The end of a key with its value. An alias stands in for a value that is written elsewhere.
+    pub(super) fn entry_end(&self, key: &Node, value: &Node) -> usize {
+        let key_end = key.bytes.range().end;
+        if value.bytes.range().start >= key_end {
+            return self.content_end(value).max(key_end);
+        }
+        let line = self.text.get(key_end..self.line_end(key_end)).unwrap_or("");
+        let Some(star) = line.find('*') else { return key_end };
+        let name = line.get(star + 1..).unwrap_or("");
+        let length =
+            name.find(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']')).unwrap_or(name.len());
+        key_end + star + 1 + length
     }
 
     /// One past the closing brace or bracket, which the span of the tree leaves out.
@@ -80,22 +94,22 @@ impl<'t> Layout<'t> {
 
     /// The whole lines of an entry of a block mapping.
     pub(super) fn lines(&self, key: &Node, value: &Node) -> Range<usize> {
-        let end = self.content_end(value).max(key.bytes.range().end);
+        let end = self.entry_end(key, value);
         self.line_start(key.bytes.range().start)..self.line_end(end)
     }
 
     /// Whether nothing but an entry, a comment after it and the dash before it stand on its lines.
     fn stands_alone(&self, key: &Node, value: &Node) -> bool {
         let start = key.bytes.range().start;
-        let end = self.content_end(value).max(key.bytes.range().end);
+        let end = self.entry_end(key, value);
         let before = self.text.get(self.line_start(start)..start).unwrap_or("").trim();
         let after = self.text.get(end..self.line_end(end)).unwrap_or("").trim();
         before.is_empty() && (after.is_empty() || after.starts_with('#'))
     }
 
     /// An entry of a mapping in braces, with the comma before it, else the one after it.
-    fn in_flow(&self, key: &Node, value: &Node) -> Range<usize> {
-        let (start, end) = (key.bytes.range().start, self.content_end(value).max(key.bytes.range().end));
+    pub(super) fn in_flow(&self, key: &Node, value: &Node) -> Range<usize> {
+        let (start, end) = (key.bytes.range().start, self.entry_end(key, value));
         let before = self.text.get(..start).unwrap_or("").trim_end();
         if let Some(kept) = before.strip_suffix(',') {
             return kept.len()..end;
@@ -143,7 +157,7 @@ impl<'t> Layout<'t> {
         let kept: Vec<&str> = pairs
             .iter()
             .filter(|pair| !gone(pair))
-            .filter_map(|(key, value)| self.text.get(key.bytes.range().start..self.content_end(value)))
+            .filter_map(|(key, value)| self.text.get(key.bytes.range().start..self.entry_end(key, value)))
             .collect();
         vec![Edit::replace(
             mapping.bytes.range().start..self.flow_end(mapping),

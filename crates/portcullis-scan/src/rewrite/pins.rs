@@ -44,3 +44,14 @@ pub(super) const DOWNLOAD: Pin = Pin {
     commit: "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c",
     version: "v8.0.1",
 };
+
+/// Fetches the repository.
+pub(super) const CHECKOUT: Pin =
+    Pin { name: "actions/checkout", commit: "3d3c42e5aac5ba805825da76410c181273ba90b1", version: "v7.0.1" };
+
+/// Installs Python.
+pub(super) const SETUP_PYTHON: Pin = Pin {
+    name: "actions/setup-python",
+    commit: "5fda3b95a4ea91299a34e894583c3862153e4b97",
+    version: "v7.0.0",
+};

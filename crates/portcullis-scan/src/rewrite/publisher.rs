@@ -21,7 +21,12 @@ pub struct Publisher {
 
 impl Publisher {
     /// For a job of a workflow.
-    pub(super) fn new(subject: &super::Subject<'_>, found: &super::Found, environment: &str) -> Self {
+    pub(super) fn new(
+        subject: &super::Subject<'_>,
+        found: &super::Found,
+        registry: &str,
+        environment: &str,
+    ) -> Self {
         let triggers = &subject.workflow.triggers;
         let mut refs = Vec::new();
         for trigger in triggers {
@@ -31,7 +36,7 @@ impl Publisher {
         Self {
             workflow: subject.path.rsplit('/').next().unwrap_or(subject.path).to_owned(),
             environment: environment.to_owned(),
-            registry: found.registry.clone(),
+            registry: registry.to_owned(),
             directory: found.directory.clone(),
             events: triggers.iter().map(|trigger| trigger.event.clone()).collect(),
             refs,

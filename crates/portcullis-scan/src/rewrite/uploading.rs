@@ -1,9 +1,11 @@
 //! Uploads by a command or by the maturin action: what is uploaded from where, and the step that takes the place of one
 //! in a job that does nothing else.
 
-use super::part::{Place, scalar, unit};
+use super::condition::scalar;
+use super::files;
 use super::pins;
-use super::script::{self, Script};
+use super::place::{Place, uses};
+use super::script::{self, Script, Sending};
 use crate::edit::Edit;
 use crate::workflow::{Job, Step};
 use crate::yaml::{Content, Node};
@@ -11,9 +13,11 @@ use crate::yaml::{Content, Node};
 /// Actions that run maturin, under its two owners.
 const MATURIN: &[&str] = &["pyo3/maturin-action", "messense/maturin-action"];
 
+const NOT_PYPI: &str = "another index is named: its upload stays as it is";
+
 /// What uploads: a script, or maturin's action. `None` for other actions.
 pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
-    let layout = place.subject.layout;
+    let layout = place.layout();
     if let Some((_, run)) = layout.entry(place.step_node, "run") {
         let run = run.scalar().ok_or_else(|| "the script is no text".to_owned());
         return Some(run.and_then(|run| script::without_upload(layout, run)));
@@ -27,48 +31,37 @@ pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
     let words: Vec<&str> =
         arguments.and_then(|value| value.text()).unwrap_or("").split_whitespace().collect();
     match command.text()?.trim() {
-        "upload" => Some(script::folder_of_upload(&words).map(|folder| Script {
-            edits: None,
-            folder,
-            directory: None,
-        })),
+        "upload" => {
+            Some(script::of_maturin_upload(&words).ok_or(NOT_PYPI.to_owned()).map(|sending| Script {
+                edits: None,
+                sendings: vec![sending],
+                directory: None,
+            }))
+        }
         "publish" => {
-            let (mut kept, folder) = script::build_instead_of_publish(&words);
+            let Some((sending, left)) = script::of_maturin_publish(&words) else {
+                return Some(Err(NOT_PYPI.to_owned()));
+            };
             let mut edits =
                 vec![Edit::replace(command.bytes.range().start..layout.content_end(command), "build")];
-            if folder.is_none() {
-                kept.extend(["--out", "dist"]);
-            }
-            let text = std::iter::once("--release").chain(kept).collect::<Vec<_>>().join(" ");
+            let text = scalar(&left.join(" "));
             match arguments {
                 Some(value) => {
-                    edits.push(Edit::replace(
-                        value.bytes.range().start..layout.content_end(value),
-                        scalar(&text),
-                    ));
+                    edits.push(Edit::replace(value.bytes.range().start..layout.content_end(value), text));
                 }
                 None if layout.is_flow(with) => {
-                    edits.push(Edit::insert(
-                        layout.content_end(command),
-                        format!(", args: {}", scalar(&text)),
-                    ));
+                    edits.push(Edit::insert(layout.content_end(command), format!(", args: {text}")));
                 }
                 None => {
                     let indent = " ".repeat(layout.column(command_key.bytes.range().start));
                     let at = layout.line_start(command_key.bytes.range().start);
-                    edits
-                        .push(Edit::insert(at, format!("{indent}args: {}{}", scalar(&text), layout.newline)));
+                    edits.push(Edit::insert(at, format!("{indent}args: {text}{}", layout.newline)));
                 }
             }
-            let folder = folder.map(str::to_owned).or_else(|| Some("dist".to_owned()));
-            Some(Ok(Script { edits: Some(edits), folder, directory: None }))
+            Some(Ok(Script { edits: Some(edits), sendings: vec![sending], directory: None }))
         }
         _ => None,
     }
-}
-
-fn uses(step: &Step) -> String {
-    step.uses.as_ref().and_then(|uses| uses.text()).unwrap_or("").to_ascii_lowercase()
 }
 
 /// Whether the job only fetches what others built, and uploads it.
@@ -82,32 +75,34 @@ pub(super) fn is_all_of(job: &Job, upload: &Step) -> bool {
 
 /// The upload's step becomes the publish action, where it stands. `None` where its keys don't allow that.
 pub(super) fn instead(place: &Place<'_>, script: &Script) -> Option<Vec<Edit>> {
-    let layout = place.subject.layout;
+    let layout = place.layout();
     let Content::Mapping(pairs) = &place.step_node.content else { return None };
-    if layout.is_flow(place.step_node) || script.edits.is_some() || script.directory.is_some() {
+    let [sending] = script.sendings.as_slice() else { return None };
+    if layout.is_flow(place.step_node) || script.edits.is_some() {
         return None;
     }
     let mut edits = Vec::new();
-    let folder = script.folder.as_deref().unwrap_or("dist");
-    let folder = match place.step.working_directory.as_deref() {
-        None => folder.to_owned(),
-        Some(_) => return None,
-    };
-    let given = if folder.contains('*') {
-        edits.push(gathered(place, &folder)?);
+    let by_folder =
+        sending.patterns.iter().any(|pattern| pattern.rsplit_once('/').is_some_and(|(f, _)| f.contains('*')));
+    let folder = if by_folder {
+        let [pattern] = sending.patterns.as_slice() else { return None };
+        edits.push(gathered(place, pattern.rsplit_once('/')?.0)?);
         "dist".to_owned()
     } else {
-        folder
+        let found = files::of(place, script, sending).ok()?;
+        let [one] = found.as_slice() else { return None };
+        one.portable_folder()
     };
     let (mut replaced, first) = (false, pairs.first()?.0.bytes.range().start);
     for (key, value) in pairs {
         let start = key.bytes.range().start;
         match key.text()?.to_ascii_lowercase().as_str() {
+            "continue-on-error" if sending.may_fail => return None,
             "name" | "if" | "id" | "continue-on-error" | "timeout-minutes" => {}
             "run" | "uses" if !replaced => {
                 replaced = true;
                 let end = layout.content_end(value);
-                edits.push(Edit::replace(start..end, action(place, &given, layout.column(start))));
+                edits.push(Edit::replace(start..end, action(place, sending, &folder, layout.column(start))));
             }
             _ if start == first => return None,
             _ => {
@@ -119,20 +114,32 @@ pub(super) fn instead(place: &Place<'_>, script: &Script) -> Option<Vec<Edit>> {
     replaced.then_some(edits)
 }
 
-/// `uses:` and `with:` of the publish action; the first line stands where the old key stood.
-fn action(place: &Place<'_>, folder: &str, column: usize) -> String {
-    let (newline, indent) = (place.subject.layout.newline, " ".repeat(column));
+/// The publish action for an upload; the first line stands where the old key stood.
+pub(super) fn action(place: &Place<'_>, sending: &Sending, folder: &str, column: usize) -> String {
+    let (newline, indent) = (place.newline(), " ".repeat(column));
     let mut with = Vec::new();
-    if place.found.registry == "testpypi" {
+    if registry(place, sending) == "testpypi" {
         with.push("repository-url: https://test.pypi.org/legacy/".to_owned());
     }
-    if folder.trim_end_matches('/') != "dist" {
-        with.push(format!("packages-dir: {}/", folder.trim_end_matches('/')));
+    if folder != "dist" {
+        with.push(format!("packages-dir: {folder}/"));
+    }
+    if sending.skip_existing {
+        with.push("skip-existing: true".to_owned());
+    }
+    if sending.verbose {
+        with.push("verbose: true".to_owned());
+    }
+    if place.subject.is_called() {
+        with.push("attestations: false".to_owned());
     }
     let mut text = format!("uses: {}", pins::PUBLISH.reference());
+    if sending.may_fail {
+        text.push_str(&format!("{newline}{indent}continue-on-error: true"));
+    }
     if !with.is_empty() {
         text.push_str(&format!("{newline}{indent}with:"));
-        let unit = unit(place);
+        let unit = place.unit();
         for line in with {
             text.push_str(&format!("{newline}{indent}{unit}{line}"));
         }
@@ -140,9 +147,14 @@ fn action(place: &Place<'_>, folder: &str, column: usize) -> String {
     text
 }
 
+/// Which index an upload goes to: as its command says, else as the trace has found.
+pub(super) fn registry(place: &Place<'_>, sending: &Sending) -> String {
+    sending.registry.map_or_else(|| place.found.registry.clone(), str::to_owned)
+}
+
 /// `wheels-*/*`: each artifact came into a folder of its own, and the publish action takes one. So they are gathered.
 fn gathered(place: &Place<'_>, pattern: &str) -> Option<Edit> {
-    let layout = place.subject.layout;
+    let layout = place.layout();
     if pattern.contains('/') {
         return None;
     }
@@ -154,7 +166,7 @@ fn gathered(place: &Place<'_>, pattern: &str) -> Option<Edit> {
     }
     let (key, value) = layout.entry(node, "uses")?;
     let (newline, indent, unit) =
-        (layout.newline, " ".repeat(layout.column(key.bytes.range().start)), unit(place));
+        (layout.newline, " ".repeat(layout.column(key.bytes.range().start)), place.unit());
     let at = layout.line_end(layout.content_end(value));
     let lines = ["path: dist/", "merge-multiple: true"];
     let lines: String = lines.iter().map(|line| format!("{indent}{unit}{line}{newline}")).collect();
@@ -162,14 +174,4 @@ fn gathered(place: &Place<'_>, pattern: &str) -> Option<Edit> {
         at,
         format!("{indent}with:{newline}{indent}{unit}pattern: '{pattern}'{newline}{lines}"),
     ))
-}
-
-/// Whether a folder is one, and not a pattern.
-pub(super) fn one_folder(script: &Script) -> Result<(), String> {
-    match &script.folder {
-        Some(folder) if folder.contains(['*', '?', '[', '{']) => {
-            Err("the upload takes files of many folders: write the publishing job by hand".to_owned())
-        }
-        _ => Ok(()),
-    }
 }
