@@ -27,18 +27,23 @@ pub(crate) enum Format {
     Sarif,
 }
 
+/// How people want it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// Whether each signal is explained.
+    pub(crate) explain: bool,
+    /// Whether it goes into the log of a GitHub Actions job.
+    pub(crate) log: bool,
+    /// How many findings were left out, for they are milder than asked for.
+    pub(crate) hidden: usize,
+}
+
 /// Prints a report. [`Format::Jsonl`] is printed part by part instead, by [`json::part`] and [`json::totals`].
-///
-/// `log`: whether it goes into the log of a GitHub Actions job.
-pub(crate) fn write(
-    out: &mut impl Write,
-    format: Format,
-    report: &Report,
-    explain: bool,
-    log: bool,
-) -> io::Result<()> {
+pub(crate) fn write(out: &mut impl Write, format: Format, report: &Report, manner: Manner) -> io::Result<()> {
     match format {
-        Format::Human => actions::marked(out, log, |mut out| human::write(&mut out, report, explain)),
+        Format::Human => actions::marked(out, manner.log, |mut out| {
+            human::write(&mut out, report, manner.explain, manner.hidden)
+        }),
         Format::Json | Format::Jsonl => json::document(out, report),
         Format::Sarif => sarif::write(out, report),
     }

@@ -10,7 +10,7 @@ use portcullis_scan::reach::{Question, reach_each};
 use portcullis_scan::text::{Lines, escape};
 
 use crate::Outcome;
-use crate::output::{self, Destination, Format};
+use crate::output::{self, Destination, Format, Manner};
 use crate::scan::{progress, seconds};
 
 #[derive(clap::Args)]
@@ -70,7 +70,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         output::json::totals(&mut out, &totals)?;
     } else {
         let log = arguments.output.is_none() && output::actions::is_log();
-        output::write(&mut out, arguments.format, &Report::new(parts, totals.clone()), false, log)?;
+        output::write(
+            &mut out,
+            arguments.format,
+            &Report::new(parts, totals.clone()),
+            Manner { log, ..Manner::default() },
+        )?;
     }
     out.flush()?;
     if totals.repositories_read == 0 {

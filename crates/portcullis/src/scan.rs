@@ -15,7 +15,7 @@ use portcullis_scan::text::{Lines, escape};
 use portcullis_scan::{Options, Part, Report, Totals};
 
 use crate::Outcome;
-use crate::output::{self, Destination, Format};
+use crate::output::{self, Destination, Format, Manner};
 use accepted::{Acceptance, Accepted};
 
 #[derive(clap::Args)]
@@ -136,7 +136,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let InForce { options, accepted, format, mildest, explain, strict, addresses, seen } =
         in_force(arguments)?;
     let mut out = Destination::new(arguments.output.as_deref())?;
-    let mut shown = Shown { accepted: &accepted, mildest, counts: false, problems: 0, first_problem: None };
+    let mut shown =
+        Shown { accepted: &accepted, mildest, counts: false, hidden: 0, problems: 0, first_problem: None };
     let streams = format == Format::Jsonl;
     let progress = progress();
     let (mut failed, mut parts) = (None, Vec::new());
@@ -161,13 +162,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Some(error) = failed {
         return Err(error).context("writing what was found");
     }
-    let Shown { counts, problems, first_problem, .. } = shown;
+    let Shown { counts, hidden, problems, first_problem, .. } = shown;
     let report = Report::new(parts, totals.clone());
     if streams {
         output::json::totals(&mut out, &totals)?;
     } else {
         let log = arguments.output.is_none() && output::actions::is_log();
-        output::write(&mut out, format, &report, explain, log)?;
+        output::write(&mut out, format, &report, Manner { explain, log, hidden })?;
     }
     out.flush()?;
     let mut given: Vec<String> = options.paths.iter().map(|path| path.display().to_string()).collect();
@@ -362,6 +363,8 @@ struct Shown<'a> {
     mildest: Verdict,
     /// Whether anything was found that nobody accepts.
     counts: bool,
+    /// How many are milder than asked for.
+    hidden: usize,
     problems: usize,
     first_problem: Option<String>,
 }
@@ -369,7 +372,9 @@ struct Shown<'a> {
 impl Shown<'_> {
     /// Drops what is milder than asked for and marks what is accepted.
     fn keep(&mut self, part: &mut Part) {
+        let all = part.findings.len();
         part.findings.retain(|finding| finding.verdict >= self.mildest);
+        self.hidden += all - part.findings.len();
         for finding in &mut part.findings {
             self.accepted.mark(finding);
             self.counts |= finding.accepted.is_none();

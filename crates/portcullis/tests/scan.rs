@@ -21,15 +21,19 @@ fn people_read_what_left_where_to_since_when_and_what_it_opens() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     for expected in [
-        "malicious[secret-to-host]: `NPM_TOKEN`, `PYPI_API_TOKEN` sent to collector.example",
+        "malicious[secret-to-host]: `NPM_TOKEN` and `PYPI_API_TOKEN` sent to",
         ".github/workflows/security.yml",
-        "secrets.PYPI_API_TOKEN",
+        "secret PYPI_API_TOKEN",
+        "to collector.example",
         "exposed:  since ",
-        "refs/heads/dev: still stands",
-        "refs/heads/main: removed ",
-        "`PYPI_API_TOKEN`: publishes `widgets` on pypi (claimed; .github/workflows/publish.yml:8",
+        "still on branch `dev`",
+        "on branch `main`, taken out by",
+        "it could run (on push)",
+        "`PYPI_API_TOKEN`: publishes `widgets` on PyPI (claimed;",
+        "rotate `PYPI_API_TOKEN` at https://pypi.org/",
+        "portcullis fix --remove-malicious",
         "do:       invalidate every secret listed",
-        r"Add security \u{1b}[31mworkflow\u{202e}",
+        r"\u{1b}[31mworkflow\u{202e}",
     ] {
         assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
     }

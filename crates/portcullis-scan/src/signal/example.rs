@@ -351,15 +351,11 @@ mod tests {
     /// One by one: a signal without an example and a reason is a word that nobody can check.
     #[test]
     fn every_signal_has_an_example_and_a_reason() {
-        for signal in crate::signal::ALL {
-            let example = of(signal.id());
-            assert!(
-                example.is_some_and(|example| example.shows.len() > 8 && example.why.len() > 30),
-                "add an example for `{}` in {}",
-                signal.id(),
-                file!()
-            );
-        }
+        let is_told =
+            |id: &str| of(id).is_some_and(|example| example.shows.len() > 8 && example.why.len() > 30);
+        let missing: Vec<&str> =
+            crate::signal::ALL.iter().map(|signal| signal.id()).filter(|id| !is_told(id)).collect();
+        assert!(missing.is_empty(), "add examples to {} for {missing:?}", file!());
         let mut ids: Vec<&str> = EXAMPLES.iter().map(|(id, ..)| *id).collect();
         ids.sort_unstable();
         let all = ids.len();

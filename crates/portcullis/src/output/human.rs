@@ -1,33 +1,55 @@
-//! For people: a diagnostic for each finding as compilers print them, then what is exposed, what it opens, what to do.
+//! For people: a diagnostic for each finding as compilers print them, then what is exposed, what it opens, what to do; at the end
+//! a table. All of it fits into 80 columns, as far as names and addresses allow.
+
+mod details;
+mod excerpt;
+mod prose;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{Element, Level, Renderer};
 use portcullis_scan::Report;
-use portcullis_scan::reach;
-use portcullis_scan::report::{
-    AcceptedBy, Basis, Certainty, Finding, Moment, ReachedJob, RefSpan, Standing, Verdict,
-};
-use portcullis_scan::signal;
-use portcullis_scan::span::{Position, Span};
+use portcullis_scan::report::{Certainty, Finding, Verdict};
 use portcullis_scan::techniques;
 use portcullis_scan::text::{Lines, RepositoryText, escape};
 
-/// Longest source line that is shown whole.
-const LINE_MAX: usize = 2_000;
-/// Most references that are listed of one finding.
-const REFS_MAX: usize = 12;
+use self::details::Paragraphs;
+use self::prose::{WIDTH, clip, count, list, place, wrap};
 
-pub(super) fn write(out: &mut impl Write, report: &Report, explain: bool) -> io::Result<()> {
-    for finding in &report.document.findings {
+/// Most problems that are listed.
+const PROBLEMS_MAX: usize = 50;
+
+/// Prints a report. `hidden`: how many findings are milder than what was asked for.
+pub(super) fn write(out: &mut impl Write, report: &Report, explain: bool, hidden: usize) -> io::Result<()> {
+    for (finding, alike) in folded(&report.document.findings) {
         let text = report.texts.get(&finding.blob);
         writeln!(out, "{}", diagnostic(finding, text))?;
-        details(out, finding, explain)?;
+        Paragraphs::new(out).write(finding, &alike, explain)?;
         writeln!(out)?;
     }
     problems(out, report)?;
-    summary(out, report)
+    summary(out, report, hidden)
+}
+
+/// Each finding with those that say the same of other files of the repository. What is malicious stands by itself.
+fn folded(findings: &[Finding]) -> Vec<(&Finding, Vec<&Finding>)> {
+    let mut groups: Vec<(&Finding, Vec<&Finding>)> = Vec::new();
+    let mut known: BTreeMap<(String, String, bool), usize> = BTreeMap::new();
+    for finding in findings {
+        let same = format!("{} {}", finding.rule, headline(finding));
+        let key = (finding.repository.given.clone(), same, finding.accepted.is_some());
+        match known.get(&key).and_then(|at| groups.get_mut(*at)) {
+            Some((_, alike)) if finding.verdict != Verdict::Malicious && finding.job.is_none() => {
+                alike.push(finding);
+            }
+            _ => {
+                known.insert(key, groups.len());
+                groups.push((finding, Vec::new()));
+            }
+        }
+    }
+    groups
 }
 
 fn level(verdict: Verdict) -> Level<'static> {
@@ -41,342 +63,130 @@ fn level(verdict: Verdict) -> Level<'static> {
 
 /// What happened, in one line.
 pub(super) fn headline(finding: &Finding) -> String {
-    let template = techniques::ALL
-        .iter()
-        .find(|technique| technique.id() == finding.rule)
-        .map(|technique| technique.headline());
-    let mut names: Vec<String> = finding
+    let technique = techniques::ALL.iter().find(|technique| technique.id() == finding.rule);
+    let template = technique.map_or("{secrets}", |technique| technique.headline());
+    let certain = |certainty| certainty == Certainty::Certain || finding.rule == "unanalysed-workflow";
+    let names: Vec<String> = finding
         .secrets
         .iter()
-        .filter(|secret| secret.certainty == Certainty::Certain)
-        .map(|secret| format!("`{}`", secret.name.for_terminal()))
+        .filter(|secret| certain(secret.certainty))
+        .map(|secret| format!("`{}`", clip(&secret.name.for_terminal(), 40)))
         .collect();
-    let more = names.len().saturating_sub(6);
-    names.truncate(6);
-    let mut secrets = names.join(", ");
-    if more > 0 {
-        secrets.push_str(&format!(" and {more} more"));
-    }
-    if finding.all_secrets {
-        secrets = "all secrets".to_owned();
-    }
-    if secrets.is_empty() {
-        secrets = "the environment".to_owned();
-    }
-    let places: BTreeSet<String> = finding
-        .destinations
-        .iter()
-        .map(|destination| match (&destination.host, &destination.name) {
-            (Some(host), _) => host.for_terminal(),
-            (None, Some(name)) => format!("{} `{}`", destination.class.name(), name.for_terminal()),
-            (None, None) => destination.class.name().to_owned(),
-        })
-        .collect();
-    let places = places.into_iter().collect::<Vec<_>>().join(", ");
-    template
-        .unwrap_or("{secrets}: a workflow that could not be analysed")
-        .replace("{secrets}", &secrets)
-        .replace("{places}", &places)
+    let places: BTreeSet<String> = finding.destinations.iter().map(place).collect();
+    let places: Vec<String> = places.into_iter().collect();
+    let with = |most: usize| {
+        let secrets = match (finding.all_secrets, names.as_slice()) {
+            (true, _) => "all secrets".to_owned(),
+            (false, []) => "the environment".to_owned(),
+            (false, names) if names.len() > most + 1 => format!("{} secrets", list(names, most)),
+            (false, names) => list(names, most),
+        };
+        let places = if places.is_empty() { "somewhere".to_owned() } else { list(&places, most.min(3)) };
+        template.replace("{secrets}", &secrets).replace("{places}", &places)
+    };
+    // Names give way to numbers until it fits into two lines.
+    let fits = |text: &String| titled(finding, text).len() <= 2;
+    (1..=6).rev().map(with).find(fits).unwrap_or_else(|| with(1))
+}
+
+/// A headline in lines that fit beside `verdict[rule]: `.
+fn titled(finding: &Finding, headline: &str) -> Vec<String> {
+    let beside = finding.verdict.name().len() + finding.rule.len() + "[]: ".len();
+    wrap(headline, WIDTH.saturating_sub(beside).max(30))
 }
 
 fn diagnostic(finding: &Finding, text: Option<&RepositoryText>) -> String {
-    let title = level(finding.verdict).primary_title(headline(finding)).id(finding.rule.clone());
-    let short = finding.blob.get(..7).unwrap_or("").to_owned();
-    let path = format!("{} (version {short})", finding.path.for_terminal());
-    let mut group = title.elements(Vec::<annotate_snippets::Element<'_>>::new());
-    if let Some(text) = text {
-        let excerpt = Excerpt::new(text.unescaped());
-        let mut snippet = Snippet::source(excerpt.text.clone()).path(path).fold(true);
-        let mut marked = BTreeSet::new();
-        for hop in finding.flow.iter().filter(|hop| hop.path == finding.path).take(12) {
-            let range = excerpt.range(hop.span);
-            let sink = hop.hop == "sink";
-            if range.is_empty() || !marked.insert((range.start, range.end)) {
-                continue;
-            }
-            let kind = if sink { AnnotationKind::Primary } else { AnnotationKind::Context };
-            snippet = snippet.annotation(kind.span(range).label(hop.what.for_terminal()));
-        }
-        if marked.is_empty() {
-            let range = excerpt.range(finding.span);
-            snippet = snippet.annotation(AnnotationKind::Primary.span(range));
-        }
-        group = group.element(snippet);
+    let title = titled(finding, &headline(finding)).join("\n");
+    let title = level(finding.verdict).primary_title(title).id(finding.rule.clone());
+    let mut group = title.elements(Vec::<Element<'_>>::new());
+    if let Some((origin, snippet)) = excerpt::of(finding, text) {
+        group = group.element(origin).element(snippet);
+    } else {
+        let path = annotate_snippets::Origin::path(clip(&finding.path.for_terminal(), 60));
+        group = group.element(path);
     }
-    Renderer::styled().render(&[group])
-}
-
-/// A text made fit for a terminal, with the way from its positions to bytes.
-struct Excerpt {
-    text: String,
-    /// Start of each line in the shown text, and the bytes of each of its characters.
-    lines: Vec<(usize, Vec<usize>)>,
-}
-
-impl Excerpt {
-    fn new(source: &str) -> Self {
-        let mut text = String::with_capacity(source.len());
-        let mut lines = Vec::new();
-        for line in source.split('\n') {
-            let start = text.len();
-            let mut offsets = Vec::new();
-            for (at, character) in line.chars().enumerate() {
-                offsets.push(text.len() - start);
-                if at < LINE_MAX {
-                    let mut one = [0; 4];
-                    text.push_str(&escape(character.encode_utf8(&mut one), Lines::Many));
-                }
-            }
-            offsets.push(text.len() - start);
-            lines.push((start, offsets));
-            text.push('\n');
-        }
-        Self { text, lines }
-    }
-
-    fn byte(&self, position: Position) -> usize {
-        let Some((start, offsets)) = self.lines.get(position.line.saturating_sub(1) as usize) else {
-            return self.text.len();
-        };
-        let column = position.column.saturating_sub(1) as usize;
-        start + offsets.get(column).or(offsets.last()).copied().unwrap_or(0)
-    }
-
-    fn range(&self, span: Span) -> std::ops::Range<usize> {
-        let start = self.byte(span.start);
-        // A long block is marked at its first line only: the eye wants the place, not the extent.
-        let end = if span.end.line > span.start.line + 2 {
-            self.text.get(start..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |at| start + at)
-        } else {
-            self.byte(span.end)
-        };
-        start..end.max(start)
-    }
-}
-
-fn details(out: &mut impl Write, finding: &Finding, explain: bool) -> io::Result<()> {
-    if let Some(reason) = &finding.accepted {
-        let whose = match finding.accepted_by {
-            Some(AcceptedBy::Comment) => " (a comment in the workflow says so)",
-            _ => "",
-        };
-        writeln!(out, "  accepted: {}{whose}", reason.for_terminal())?;
-    }
-    if let Some(why) = &finding.comment_refused {
-        writeln!(out, "  note:     {}", why.for_terminal())?;
-    }
-    exposed(out, finding)?;
-    opens(out, finding)?;
-    if let Some(job) = &finding.job {
-        reached(out, job)?;
-    }
-    let remedy = techniques::ALL
-        .iter()
-        .find(|technique| technique.id() == finding.rule)
-        .map(|technique| technique.remedy());
-    writeln!(out, "  do:       {}", remedy.unwrap_or("look at it, or make it a file that can be analysed"))?;
-    let pages: BTreeSet<&str> = finding
-        .secrets
-        .iter()
-        .filter(|secret| secret.certainty == Certainty::Certain && !secret.rotate.is_empty())
-        .map(|secret| secret.rotate.as_str())
-        .collect();
-    if finding.verdict >= Verdict::Suspicious {
-        for page in pages.iter().take(8) {
-            writeln!(out, "            rotate: {page}")?;
-        }
-    }
-    writeln!(out, "  signals:  {} (finding {})", finding.signals.join(", "), finding.id)?;
-    if explain {
-        for signal in signal::ALL.iter().filter(|signal| finding.signals.iter().any(|id| id == signal.id())) {
-            writeln!(
-                out,
-                "            {} [{}]: {}",
-                signal.id(),
-                signal.weight().meaning(),
-                signal.meaning()
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn exposed(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
-    let Some(exposure) = finding.exposures.first() else { return Ok(()) };
-    let standing = match finding.standing {
-        Standing::Ran => "it ran",
-        Standing::CouldRun => "it could run",
-        Standing::Foreign => {
-            "foreign: only a pull request, a fork or an unreachable commit has it, or nothing starts it"
-        }
-    };
-    match &exposure.introduced {
-        Some(moment) => {
-            writeln!(out, "  exposed:  since {}; {standing}", when(moment))?;
-            let person = moment.author.as_ref().map(RepositoryText::for_terminal).unwrap_or_default();
-            let message = moment.message.as_ref().map(RepositoryText::for_terminal).unwrap_or_default();
-            writeln!(out, "            by {person}: \"{message}\"")?;
-        }
-        None => writeln!(out, "  exposed:  not committed, or no repository around it; {standing}")?,
-    }
-    let (standing_now, removed): (Vec<&RefSpan>, Vec<&RefSpan>) =
-        exposure.refs.iter().partition(|span| span.removed.is_none());
-    for span in standing_now.iter().take(REFS_MAX) {
-        writeln!(out, "            {}: still stands", span.name.for_terminal())?;
-    }
-    for span in removed.iter().take(REFS_MAX) {
-        if let Some(moment) = &span.removed {
-            writeln!(out, "            {}: removed {}", span.name.for_terminal(), when(moment))?;
-        }
-    }
-    let more = standing_now.len().saturating_sub(REFS_MAX) + removed.len().saturating_sub(REFS_MAX);
-    if more > 0 {
-        writeln!(out, "            and {more} more references")?;
-    }
-    if exposure.introduced.is_some() && exposure.refs.is_empty() {
-        writeln!(out, "            on no reference any more: a force-push or a deleted branch left it")?;
-    }
-    Ok(())
-}
-
-fn when(moment: &Moment) -> String {
-    let basis = match moment.basis {
-        Basis::Claimed => "claimed",
-        Basis::Observed => "observed",
-    };
-    format!("{} ({basis}) in {}", moment.time, moment.commit.get(..12).unwrap_or(&moment.commit))
-}
-
-fn opens(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
-    let mut label = "opens:  ";
-    for secret in finding.secrets.iter().take(40) {
-        let name = secret.name.for_terminal();
-        let sure = if secret.certainty == Certainty::Possible { " (possibly)" } else { "" };
-        if secret.used_for.is_empty() {
-            let what = match secret.kind.as_str() {
-                "unknown" => "unknown; no workflow here publishes with it".to_owned(),
-                "github-job-token" => "this repository, until the job ends".to_owned(),
-                kind => format!("{kind}, by its name"),
-            };
-            writeln!(out, "  {label}  `{name}`{sure}: {what}")?;
-        }
-        for used in secret.used_for.iter().take(6) {
-            let package =
-                used.package.as_ref().map_or("a project that can't be read here".to_owned(), |package| {
-                    format!("`{}`", package.for_terminal())
-                });
-            let commit = used.commit.get(..12).unwrap_or("");
-            writeln!(
-                out,
-                "  {label}  `{name}`{sure}: publishes {package} on {} (claimed; {}:{} at {commit})",
-                used.registry,
-                used.path.for_terminal(),
-                used.line
-            )?;
-            label = "        ";
-        }
-        label = "        ";
-    }
-    Ok(())
-}
-
-/// What a job could reach besides its secrets.
-fn reached(out: &mut impl Write, job: &ReachedJob) -> io::Result<()> {
-    let name = job.id.for_terminal();
-    let environment = job.environment.as_ref().map(RepositoryText::for_terminal);
-    let environment = environment.map(|name| format!(", environment `{name}`")).unwrap_or_default();
-    if !name.is_empty() {
-        writeln!(out, "  job:      `{name}`{environment}")?;
-    }
-    for reference in job.references.iter().take(REFS_MAX) {
-        writeln!(
-            out,
-            "            uses {} at {}:{}",
-            reference.uses.for_terminal(),
-            reference.path.for_terminal(),
-            reference.span.start.line
-        )?;
-    }
-    let disk = if job.token.persisted { "; actions/checkout left it on the disk" } else { "" };
-    writeln!(out, "  token:    GITHUB_TOKEN: {}{disk}", reach::rights(&job.token.permissions))?;
-    if job.id_token {
-        writeln!(out, "            OIDC: could have identity tokens made (id-token: write)")?;
-    }
-    Ok(())
+    let drawn = Renderer::styled().term_width(WIDTH * 4).render(&[group]);
+    // Columns are those of the file, not of the cut excerpt, so the excerpt has no place of its own, which is drawn as a row of
+    // colons below an empty line.
+    let rows: Vec<(&str, String)> =
+        drawn.lines().map(|row| (row, anstream::adapter::strip_str(row).to_string())).collect();
+    let is_colons = |at: usize| rows.get(at).is_some_and(|(_, plain)| plain.trim() == ":::");
+    let kept = rows.iter().enumerate().filter(|(at, _)| !is_colons(*at));
+    kept.map(|(_, (row, _))| *row).collect::<Vec<_>>().join("\n")
 }
 
 fn problems(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    for problem in report.document.problems.iter().take(50) {
-        let place = problem.path.as_ref().map_or(String::new(), |path| format!("{}: ", path.for_terminal()));
-        writeln!(
-            out,
-            "problem[{}]: {}: {place}{}",
+    for problem in report.document.problems.iter().take(PROBLEMS_MAX) {
+        let path = problem.path.as_ref().map(|path| format!("{}: ", clip(&path.for_terminal(), 100)));
+        let text = format!(
+            "problem[{}]: {}: {}{}",
             problem.kind,
             escape(&problem.repository.given, Lines::One),
+            path.unwrap_or_default(),
             escape(&problem.what, Lines::One)
-        )?;
+        );
+        writeln!(out, "{}", wrap(&text, WIDTH - 2).join("\n  "))?;
     }
-    let more = report.document.problems.len().saturating_sub(50);
+    let more = report.document.problems.len().saturating_sub(PROBLEMS_MAX);
     if more > 0 {
-        writeln!(out, "and {more} more problems")?;
+        writeln!(out, "and {}; --format json has all of them", count(more, "more problem"))?;
+    }
+    if !report.document.problems.is_empty() {
+        writeln!(out)?;
     }
     Ok(())
 }
 
-fn summary(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn summary(out: &mut impl Write, report: &Report, hidden: usize) -> io::Result<()> {
+    const VERDICTS: [Verdict; 4] =
+        [Verdict::Malicious, Verdict::Suspicious, Verdict::Exposed, Verdict::Advice];
     let document = &report.document;
     let stats = &document.stats;
-    let mut rows: BTreeMap<&str, [usize; 4]> = BTreeMap::new();
-    for finding in &document.findings {
-        let row = rows.entry(finding.repository.given.as_str()).or_default();
-        let column = match finding.verdict {
-            Verdict::Malicious => 0,
-            Verdict::Suspicious => 1,
-            Verdict::Exposed => 2,
-            Verdict::Advice => 3,
-        };
-        if let Some(count) = row.get_mut(column) {
-            *count += 1;
-        }
+    let mut rows: BTreeMap<&str, BTreeMap<Verdict, usize>> = BTreeMap::new();
+    let counted = document.findings.iter().filter(|finding| finding.accepted.is_none());
+    for finding in counted {
+        *rows.entry(finding.repository.given.as_str()).or_default().entry(finding.verdict).or_default() += 1;
     }
     if !rows.is_empty() {
-        writeln!(out, "malicious  suspicious  exposed  advice  where")?;
-        for (name, [malicious, suspicious, exposed, advice]) in rows {
-            writeln!(
-                out,
-                "{malicious:>9}  {suspicious:>10}  {exposed:>7}  {advice:>6}  {}",
-                escape(name, Lines::One)
-            )?;
+        for verdict in VERDICTS {
+            let style = details::style(verdict);
+            write!(out, "{style}{}{style:#}  ", verdict.name())?;
+        }
+        writeln!(out, "where")?;
+        for (name, counts) in &rows {
+            for verdict in VERDICTS {
+                let width = verdict.name().len();
+                let number = counts.get(&verdict).copied().unwrap_or(0);
+                let number = if number == 0 { "-".to_owned() } else { number.to_string() };
+                write!(out, "{number:>width$}  ")?;
+            }
+            writeln!(out, "{}", escape(name, Lines::One))?;
         }
     }
-    writeln!(
-        out,
-        "{} finding(s) in {} repositories or files, {} commits, {} workflow versions; {} s",
-        document.findings.len(),
-        stats.repositories,
-        stats.commits,
-        stats.workflow_versions,
-        stats.seconds
-    )?;
+    let accepted = document.findings.iter().filter(|finding| finding.accepted.is_some()).count();
+    let mut words = vec![match document.findings.len() - accepted {
+        0 => "nothing found".to_owned(),
+        number => count(number, "finding"),
+    }];
+    if accepted > 0 {
+        words.push(format!("{accepted} accepted"));
+    }
+    if hidden > 0 {
+        words.push(format!("{hidden} milder not shown (--min-verdict advice shows all)"));
+    }
+    let versions = count(stats.workflow_versions, "workflow version");
+    let read = match stats.commits {
+        0 => versions,
+        commits => {
+            let repositories = count(stats.repositories, "repository");
+            format!("{repositories}, {}, {versions}", count(commits, "commit"))
+        }
+    };
+    let read = format!("{}; looked at {read} in {} s", words.join(", "), stats.seconds);
+    writeln!(out, "{}", wrap(&read, WIDTH).join("\n"))?;
     if !document.complete {
-        writeln!(
-            out,
-            "incomplete: something could not be looked at (see the problems above), so nothing here is called clean"
-        )?;
+        let text = "incomplete: something could not be looked at (see the problems above), so nothing here is called clean";
+        writeln!(out, "{}", wrap(text, WIDTH).join("\n"))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_survive_escaping() {
-        let excerpt = Excerpt::new("a\u{202e}b\nçd");
-        let at = |line, column| excerpt.byte(Position { line, column });
-        assert_eq!(excerpt.text.get(at(1, 3)..at(1, 4)), Some("b"));
-        assert_eq!(excerpt.text.get(at(2, 2)..at(2, 3)), Some("d"));
-        assert!(!excerpt.text.contains('\u{202e}'));
-    }
 }
