@@ -363,7 +363,7 @@ impl<'o> Scanned<'o> {
 
     /// Each distinct version in the history, analysed once.
     fn versions(&mut self, objects: &Objects, history: &History, name: &RepositoryName) -> Vec<Version> {
-        let chosen = self.chosen(history);
+        let chosen = self.chosen(history, name);
         let mut holders = holders(history, &chosen);
         if !self.options.history {
             for (_, commits) in &mut holders {
@@ -411,7 +411,7 @@ impl<'o> Scanned<'o> {
     }
 
     /// Which commits count, by `refs`, `since` and `--no-history`.
-    fn chosen(&self, history: &History) -> Vec<bool> {
+    fn chosen(&mut self, history: &History, name: &RepositoryName) -> Vec<bool> {
         let options = self.options;
         let mut chosen = vec![true; history.commits.len()];
         let ancestors = |roots: Vec<usize>| {
@@ -442,21 +442,29 @@ impl<'o> Scanned<'o> {
                     [name, short].iter().any(|name| matcher.matches(name, &mut unlimited) == Some(true))
                 })
             };
-            keep(ancestors(
-                history.heads.iter().filter(|head| matches(&head.name)).map(|head| head.commit).collect(),
-            ));
+            let heads: Vec<usize> =
+                history.heads.iter().filter(|head| matches(&head.name)).map(|head| head.commit).collect();
+            if heads.is_empty() {
+                let what = format!("no reference matches `{pattern}`, so no commit was looked at");
+                self.problem(name.clone(), None, "nothing-chosen", what);
+            }
+            keep(ancestors(heads));
         }
         if let Some(since) = options.since {
             keep(stood_since(history, since));
         }
         if let Some(id) = &options.since_commit {
-            let roots = history
+            let roots: Vec<usize> = history
                 .commits
                 .iter()
                 .enumerate()
                 .filter(|(_, commit)| commit.id.to_string().starts_with(id.as_str()))
                 .map(|(at, _)| at)
                 .collect();
+            if roots.is_empty() {
+                let what = format!("there is no commit `{id}` since which to look, so all were looked at");
+                self.problem(name.clone(), None, "unknown-commit", what);
+            }
             keep(ancestors(roots).into_iter().map(|seen| !seen).collect());
         }
         if !options.history {

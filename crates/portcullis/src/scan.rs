@@ -136,8 +136,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let InForce { options, accepted, format, mildest, explain, strict, addresses, seen } =
         in_force(arguments)?;
     let mut out = Destination::new(arguments.output.as_deref())?;
-    let mut shown =
-        Shown { accepted: &accepted, mildest, counts: false, hidden: 0, problems: 0, first_problem: None };
+    let mut shown = Shown {
+        accepted: &accepted,
+        mildest,
+        counts: false,
+        hidden: 0,
+        nothing_chosen: 0,
+        problems: 0,
+        first_problem: None,
+    };
     let streams = format == Format::Jsonl;
     let progress = progress();
     let (mut failed, mut parts) = (None, Vec::new());
@@ -162,7 +169,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     if let Some(error) = failed {
         return Err(error).context("writing what was found");
     }
-    let Shown { counts, hidden, problems, first_problem, .. } = shown;
+    let Shown { counts, hidden, problems, nothing_chosen, first_problem, .. } = shown;
     let report = Report::new(parts, totals.clone());
     if streams {
         output::json::totals(&mut out, &totals)?;
@@ -174,6 +181,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut given: Vec<String> = options.paths.iter().map(|path| path.display().to_string()).collect();
     given.extend(addresses.iter().map(crate::remote::Address::shown));
     nothing_read(&given, &totals, first_problem)?;
+    if nothing_chosen > 0 && nothing_chosen == totals.stats.repositories {
+        let pattern = options.refs.unwrap_or_default();
+        bail!(
+            "scanning: no reference matches --refs `{pattern}`, in none of {nothing_chosen} repositories; `git for-each-ref` lists them"
+        );
+    }
     out.finish()?;
     if strict && problems > 0 {
         bail!("{problems} problem(s), and --strict accepts none");
@@ -365,6 +378,8 @@ struct Shown<'a> {
     counts: bool,
     /// How many are milder than asked for.
     hidden: usize,
+    /// Of how many repositories `--refs` chose nothing.
+    nothing_chosen: usize,
     problems: usize,
     first_problem: Option<String>,
 }
@@ -380,6 +395,8 @@ impl Shown<'_> {
             self.counts |= finding.accepted.is_none();
         }
         self.problems += part.problems.len();
+        self.nothing_chosen +=
+            usize::from(part.problems.iter().any(|problem| problem.kind == "nothing-chosen"));
         if self.first_problem.is_none() {
             self.first_problem = part.problems.first().map(|problem| escape(&problem.what, Lines::One));
         }

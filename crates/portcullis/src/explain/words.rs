@@ -130,6 +130,11 @@ pub(super) const WORDS: &[(&str, &str, &str)] = &[
     (
         "nothing-chosen",
         "problem",
-        "--refs or --since chose nothing: no reference has such a name, or no commit has such an id. Nothing was looked at, so nothing is clean.",
+        "--refs chose nothing: no reference of the repository has such a name. None of its commits was looked at, so nothing is clean.",
+    ),
+    (
+        "unknown-commit",
+        "problem",
+        "--since names a commit that the repository does not have. Nothing was left out for it: all versions were looked at.",
     ),
 ];
