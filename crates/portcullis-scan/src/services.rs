@@ -28,6 +28,9 @@ pub struct Service {
     /// Whether people also run the product on a host of their own, to which its credential then belongs.
     #[serde(default)]
     pub self_hosted: bool,
+    /// Whether what it opens is the owner's own, at any host.
+    #[serde(default)]
+    pub anywhere: bool,
     /// What takes the place of a credential that lives until somebody revokes it; empty where nothing does.
     #[serde(default)]
     pub replacement: String,

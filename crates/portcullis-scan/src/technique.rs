@@ -176,6 +176,49 @@ impl Evidence<'_> {
         self.carried(group).iter().any(|one| one.source != Source::Environment)
     }
 
+    /// Whether the job of a delivery has a key or password for machines among its secrets, by which it logs in to one.
+    pub fn holds_machine_key(&self, group: &[usize]) -> bool {
+        const KEYS: &[&str] = &["SSH", "RSA", "ED25519", "PEM", "SSHPASS"];
+        let jobs: BTreeSet<usize> = group
+            .iter()
+            .filter_map(|at| self.trace.deliveries.get(*at))
+            .map(|delivery| delivery.job)
+            .collect();
+        let steps = jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).flat_map(|job| &job.steps);
+        steps.into_iter().any(|step| {
+            let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
+            let entries = step.with.iter().chain(&step.env).filter_map(|entry| entry.node.text());
+            std::iter::once(run).chain(entries).flat_map(crate::analysis::names_in).any(|name| {
+                services::of_secret(&name).is_some_and(|service| service.name == "ssh")
+                    || services::words(&name).iter().any(|word| KEYS.contains(&word.as_str()))
+                    || run.contains("sshpass") && run.contains(&name)
+            })
+        })
+    }
+
+    /// Whether all that is carried was written into files of settings on the way: what an application reads at run time.
+    pub fn only_settings_files(&self, group: &[usize]) -> bool {
+        let is_settings = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            name.starts_with(".env")
+                || name.ends_with(".env")
+                || name == ".npmrc"
+                || name.contains("config")
+                || [".properties", ".tfvars", ".json", ".toml", ".ini"].iter().any(|end| name.ends_with(end))
+        };
+        let carried = self.carried(group);
+        !carried.is_empty()
+            && carried.iter().all(|one| {
+                one.encodings
+                    .iter()
+                    .all(|encoding| matches!(encoding, Encoding::Escaped | Encoding::Compressed))
+                    && one.trail.hops().iter().any(|hop| {
+                        let path = hop.what.unescaped().strip_prefix("written to `");
+                        path.is_some_and(|path| is_settings(path.trim_end_matches('`')))
+                    })
+            })
+    }
+
     fn single_purpose(&self, group: &[usize]) -> bool {
         let mut jobs =
             group.iter().filter_map(|at| self.trace.deliveries.get(*at)).map(|delivery| delivery.job);
@@ -241,7 +284,7 @@ pub fn named_secrets(carried: &[&Carried]) -> BTreeSet<String> {
 /// The services that named secrets open, without those whose secrets open something of the owner's own anywhere.
 fn kinds(names: &BTreeSet<String>) -> Vec<&'static Service> {
     let mut kinds: Vec<&Service> = names.iter().filter_map(|name| services::of_secret(name)).collect();
-    kinds.retain(|service| !is_generic(&service.name));
+    kinds.retain(|service| !service.anywhere);
     kinds.sort_by_key(|service| &service.name);
     kinds.dedup_by_key(|service| &service.name);
     kinds
@@ -318,9 +361,23 @@ pub fn only_settings(names: &BTreeSet<String>) -> bool {
         "SLACK",
         "DISCORD",
     ];
+    // What a bundler puts into the pages that everybody loads (Vite, Next.js, Create React App, Gatsby, Nuxt, Expo).
+    const PUBLISHED: &[&str] = &[
+        "VITE_",
+        "NEXT_PUBLIC_",
+        "REACT_APP_",
+        "GATSBY_",
+        "NUXT_PUBLIC_",
+        "EXPO_PUBLIC_",
+        "VUE_APP_",
+        "PUBLIC_",
+    ];
     !names.is_empty()
         && names.iter().all(|name| {
             let upper = name.to_ascii_uppercase();
+            if PUBLISHED.iter().any(|prefix| upper.starts_with(prefix)) {
+                return true;
+            }
             let words: Vec<&str> = upper.split(['_', '-']).collect();
             words.last().is_some_and(|last| SETTINGS.contains(last))
                 && !words.iter().any(|word| OPENS.contains(word))
@@ -385,10 +442,12 @@ pub fn fits_login(names: &BTreeSet<String>, host: &str, scheme: &str) -> bool {
         }
         "smtp" => scheme.starts_with("smtp") || host.contains("mail") || host.contains("smtp"),
         "ftp" => scheme.contains("ftp") || host.contains("ftp"),
-        kind if is_generic(kind) => true,
+        _ if service.anywhere => true,
         kind => {
             // What people call the host of such a product where they don't call it by its name.
             const CALLED: &[(&str, &[&str])] = &[
+                ("api", &["supabase", "hasura", "appwrite", "strapi"]),
+                ("cms", &["strapi", "ghost"]),
                 ("chat", &["mattermost", "rocketchat", "zulip"]),
                 ("search", &["meilisearch", "typesense", "elastic"]),
                 ("code", &["gitlab", "gitea", "sourcegraph"]),
@@ -405,23 +464,4 @@ pub fn fits_login(names: &BTreeSet<String>, host: &str, scheme: &str) -> bool {
             service.self_hosted && (host.contains(kind) || labels.any(called))
         }
     })
-}
-
-/// Kinds whose secrets open something of the owner's own, at any host.
-fn is_generic(kind: &str) -> bool {
-    matches!(
-        kind,
-        "ssh"
-            | "database"
-            | "smtp"
-            | "ftp"
-            | "vault"
-            | "gpg"
-            | "docker-hub"
-            | "maven"
-            | "matrix"
-            | "mastodon"
-            | "homebrew"
-            | "jfrog"
-    )
 }

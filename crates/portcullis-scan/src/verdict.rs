@@ -12,6 +12,7 @@ use crate::signal::{Signal, Weight};
 pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let has = |signal: Signal| signals.contains(&signal);
     let intent = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding));
+    let hiding = signals.iter().any(|signal| signal.weight() == Weight::Hiding);
     match rule {
         "long-lived-token" => Verdict::Advice,
         "remote-code" if has(Signal::CodeOutOfPlace) => Verdict::Malicious,
@@ -87,6 +88,7 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         }
         _ => match () {
             () if has(Signal::AuthenticatesElsewhere) => Verdict::Suspicious,
+            () if has(Signal::OwnKey) && !hiding => Verdict::Suspicious,
             () if has(Signal::ForeignDestination) && intent => Verdict::Malicious,
             () => Verdict::Suspicious,
         },

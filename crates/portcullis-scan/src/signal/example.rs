@@ -313,6 +313,11 @@ const EXAMPLES: &[(&str, &str, &str)] = &[
         "Every second project reaches a server of its own like this. A thief takes what he can sell, and seldom one token that opens nothing he knows.",
     ),
     (
+        "own-key",
+        "echo \"${{ secrets.SSH_KEY }}\" > key; scp -i key .env deploy@192.0.2.1:/srv/app/",
+        "Whoever is let in by the owner's key stands at the owner's machine, whatever its address looks like.",
+    ),
+    (
         "unneeded-secret",
         "uses: someone/markdown-lint@v1 with PYPI_API_TOKEN in its env",
         "Whoever adds an action hands it what it asks for. A linter asks for no registry's token; somebody who wants the token writes an action that sounds harmless.",

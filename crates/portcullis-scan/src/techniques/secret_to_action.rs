@@ -180,9 +180,7 @@ const IMITATED: &[(&str, &str)] = &[
 /// one, or both names near those of an action that often gets secrets.
 fn is_look_alike(owner: &str, repository: &str) -> bool {
     let real = |known: &&str| *known == owner;
-    if KNOWN_OWNERS.iter().chain(REAL_NEIGHBOURS).any(|known| real(known))
-        || IMITATED.iter().any(|(known, _)| real(known))
-    {
+    if KNOWN_OWNERS.iter().chain(REAL_NEIGHBOURS).any(real) || IMITATED.iter().any(|(known, _)| real(known)) {
         return false;
     }
     let near =

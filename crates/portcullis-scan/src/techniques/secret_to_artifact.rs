@@ -42,7 +42,11 @@ impl Technique for SecretToArtifact {
                 let mut signals = evidence.cargo_signals(&group);
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
-                if unrelated_to_each_other(&names) {
+                // A build keeps its settings beside what it built, and a careless path takes them along.
+                let build = evidence.only_settings_files(&group) && !signals.contains(&Signal::SinglePurpose);
+                if build {
+                    signals.remove(&Signal::LabelledSecrets);
+                } else if unrelated_to_each_other(&names) {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 if only_settings(&names) {
@@ -74,6 +78,35 @@ mod tests {
     fn an_artifact_of_other_files() {
         silent(
             "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo '${{ secrets.KEY }}' > /tmp/key\n      - uses: actions/upload-artifact@v4\n        with: {name: x, path: dist}\n",
+        );
+    }
+
+    fn built(write: &str, more: &str) -> String {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{more}      - run: |\n          echo 'STRIPE_KEY=${{{{ secrets.STRIPE_KEY }}}}' > {write}\n          echo 'NPM_TOKEN=${{{{ secrets.NPM_TOKEN }}}}' >> {write}\n      - uses: actions/upload-artifact@v4\n        with: {{name: app, path: .}}\n"
+        )
+    }
+
+    /// Near miss: settings that an application is built with lie beside what was built, and the artifact takes all of it.
+    #[test]
+    fn settings_beside_a_build_are_for_a_person_to_look_at() {
+        let work = "      - uses: actions/checkout@v4\n      - run: npm run build\n";
+        let (names, places) = (&["NPM_TOKEN", "STRIPE_KEY"], &["artifact:app"]);
+        check("secret-to-artifact", &built(".env", work), Verdict::Suspicious, names, places);
+        // Evasion: no build at all, or a file that nothing reads as settings.
+        check("secret-to-artifact", &built(".env", ""), Verdict::Malicious, names, places);
+        check("secret-to-artifact", &built("out.txt", work), Verdict::Malicious, names, places);
+    }
+
+    /// Near miss: what a bundler writes into pages that everybody loads is no secret, wherever its owner keeps it.
+    #[test]
+    fn what_is_published_anyway_is_a_setting() {
+        check(
+            "secret-to-artifact",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: npm run build\n      - run: echo '${{ secrets.VITE_MAPS_KEY }}' > dist/k.js\n      - uses: actions/upload-artifact@v4\n        with: {name: app, path: dist}\n",
+            Verdict::Exposed,
+            &["VITE_MAPS_KEY"],
+            &["artifact:app"],
         );
     }
 }

