@@ -142,7 +142,7 @@ impl JobState {
         let prefix = path.trim_end_matches(['*', '/']);
         let covers = |file: &str| {
             if folder {
-                return !file.starts_with(['/', '~', '$']);
+                return !file.starts_with(['/', '~', '$']) || file.starts_with("${");
             }
             let whole = path.ends_with('*') || path.contains('*');
             match path.split_once('*') {

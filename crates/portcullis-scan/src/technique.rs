@@ -110,6 +110,7 @@ impl Evidence<'_> {
                     signals.insert(Signal::EnvironmentDump);
                 }
                 Source::IdentityToken
+                | Source::MintedToken
                 | Source::RuntimeToken
                 | Source::CheckoutCredentials
                 | Source::CredentialFile(_)
@@ -262,8 +263,10 @@ pub fn evades_mask(encodings: &[Encoding]) -> bool {
 
 /// Whether a secret with these encodings is readable in a log.
 pub fn readable_in_log(carried: &Carried) -> bool {
-    let unregistered =
-        matches!(carried.source, Source::RunnerMemory | Source::CredentialFile(_) | Source::CloudMetadata);
+    let unregistered = matches!(
+        carried.source,
+        Source::RunnerMemory | Source::CredentialFile(_) | Source::CloudMetadata | Source::MintedToken
+    );
     let wrapped = carried.encodings.contains(&Encoding::Base64Wrapped);
     let packed = carried.encodings.contains(&Encoding::Compressed);
     let readable = unregistered || wrapped || packed || evades_mask(&carried.encodings);

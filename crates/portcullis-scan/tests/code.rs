@@ -961,7 +961,49 @@ node x.js"##,
 ];
 
 /// What people do with their own secrets in the same words.
-const NEAR_MISSES: &[(&str, &str, &str)] = &[];
+const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    (
+        "py ok own service",
+        "python",
+        r##"import os,requests
+requests.get('https://pypi.org/simple/',headers={'Authorization':'Bearer '+os.environ['A']})"##,
+    ),
+    (
+        "py ok client of a file",
+        "python",
+        r##"import os
+from pathlib import Path
+Path('conf.ini').write_text(os.environ['A'])"##,
+    ),
+    (
+        "py ok subprocess",
+        "python",
+        r##"import os,subprocess
+subprocess.run(['twine','upload','dist/*'],env=dict(os.environ,TWINE_PASSWORD=os.environ['A']))"##,
+    ),
+    (
+        "py ok length",
+        "python",
+        r##"import os
+print(len(os.environ['A']))"##,
+    ),
+    (
+        "py ok class",
+        "python",
+        r##"import os
+class Conf:
+  def __init__(self,t): self.t=t
+  def get(self): return self.t
+c=Conf(os.environ['A'])
+print('ready')"##,
+    ),
+    (
+        "ok node",
+        "bash",
+        r##"node -e 'require("fs").writeFileSync(".npmrc","//registry.npmjs.org/:_authToken="+process.env.B)'"##,
+    ),
+    ("ok node check", "bash", r##"node -e 'if(!process.env.A) process.exit(1)'"##),
+];
 
 #[test]
 fn thefts_are_found() {

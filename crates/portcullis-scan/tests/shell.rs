@@ -1567,7 +1567,41 @@ git commit --allow-empty -m x"##,
 ];
 
 /// What people do with their own secrets in the same words.
-const NEAR_MISSES: &[(&str, &str, &str)] = &[];
+const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    (
+        "ok heredoc config",
+        "bash",
+        r##"cat > app.conf <<X
+  token = $A
+  other = $B
+X"##,
+    ),
+    (
+        "ok function",
+        "bash",
+        r##"deploy() { ./bin/deploy --token "$1"; }
+deploy "$A""##,
+    ),
+    (
+        "ok own host",
+        "bash",
+        r##"curl -fsS -H "Authorization: Bearer $B" https://registry.npmjs.org/-/whoami"##,
+    ),
+    ("ok grep", "bash", r##"env | grep -c TOKEN; env | grep -q '^A='"##),
+    (
+        "ok hooks",
+        "bash",
+        r##"mkdir -p .git/hooks; echo 'npm test' > .git/hooks/pre-commit; git commit -am x"##,
+    ),
+    ("ok while", "bash", r##"while read -r line; do echo "$line" >> out.txt; done <<< "$A""##),
+    (
+        "ok path",
+        "bash",
+        r##"mkdir b; printf '#!/bin/sh\nexit 0\n' > b/sudo; chmod +x b/sudo; PATH=$PWD/b:$PATH sudo apt install x"##,
+    ),
+    ("ok alias", "bash", r##"cp /usr/bin/python3 ./py; ./py -V"##),
+    ("ok pipe", "bash", r##"mkfifo p; gzip -c < p > out.gz & cat log > p"##),
+];
 
 #[test]
 fn thefts_are_found() {

@@ -618,6 +618,14 @@ impl Program<'_, '_, '_> {
             let hop = self.hop(HopKind::Encode, "reversed", self.bytes(node));
             return value.encoded(crate::flow::value::Encoding::Reversed, &hop);
         }
+        if index.is_some_and(|index| {
+            index.kind() == "slice" && self.text(index).starts_with(|c: char| c.is_ascii_digit() && c != '0')
+        }) && value.carries()
+        {
+            // All but the beginning.
+            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Split, &hop);
+        }
         if index.is_some_and(|index| index.kind() == "slice") && value.carries() {
             let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
             return value.encoded(crate::flow::value::Encoding::Partial, &hop);
@@ -654,7 +662,7 @@ impl Program<'_, '_, '_> {
         if let Some(source) = self.tracer.runner_secret(name) {
             return self.tracer.enter(source, &format!("variable {}", shown(name)), self.script.file, bytes);
         }
-        crate::flow::runner_variable(name).unwrap_or_else(Value::unknown)
+        crate::flow::runner_variable(name).unwrap_or_else(|| Value::part(Part::Unset))
     }
 
     /// The whole environment of the process.

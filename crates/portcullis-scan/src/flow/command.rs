@@ -4,6 +4,8 @@
 //! (`curl`), runs other code (`bash -c`), publishes (`twine`), or does work that is none of the scanner's business.
 
 pub mod action;
+mod client;
+mod cmd;
 mod credential;
 mod curl;
 mod each;
@@ -16,6 +18,7 @@ mod git;
 mod grant;
 mod image;
 mod interpreter;
+pub use cmd::translated;
 pub use credential::credential_file;
 pub use curl::answer;
 pub use encode::{decode_base64, decode_utf16_base64};
@@ -23,6 +26,7 @@ pub use image::words;
 pub use interpreter::{Language, language, run_in, run_text};
 mod network;
 mod publish;
+mod store;
 mod text;
 mod tool;
 mod wrapper;
@@ -111,6 +115,13 @@ pub fn after(value: &Value, count: usize) -> Value {
     rest
 }
 
+/// A value with literal text before it.
+pub fn prefixed(text: &str, value: &Value) -> Value {
+    let mut out = Value::text(text);
+    out.append(value.clone());
+    out
+}
+
 /// The client of a delivery to code from an address that runs with secrets in its environment.
 pub const REMOTE_CODE: &str = "remote code";
 
@@ -159,6 +170,12 @@ pub fn run(
     if let Some(output) = network::run(shell, &call) {
         return output;
     }
+    if let Some(output) = client::run(shell, &call) {
+        return output;
+    }
+    if let Some(output) = store::run(shell, &call) {
+        return output;
+    }
     if let Some(output) = interpreter::code(shell, name, &call) {
         return output;
     }
@@ -178,6 +195,14 @@ pub fn run(
             if let Some(end) = arguments.iter().position(|argument| argument.value.literal() == Some("--")) {
                 shell.positional =
                     arguments.iter().skip(end + 1).map(|argument| argument.value.clone()).collect();
+            }
+        }
+        "cd" | "pushd" => {
+            // Inside a clone, `origin` is where it came from.
+            let folder = call.operands().first().map(|folder| folder.value.template()).unwrap_or_default();
+            let folder = folder.trim_end_matches('/').trim_start_matches("./").to_owned();
+            if let Some(url) = shell.state.remotes.get(&format!("clone:{folder}")).cloned() {
+                shell.state.remotes.insert("origin".to_owned(), url);
             }
         }
         "shift" if !shell.positional.is_empty() => {

@@ -27,6 +27,8 @@ pub enum Source {
     Environment,
     /// The request token or URL for OIDC tokens, or a token got with it.
     IdentityToken,
+    /// An OIDC token that the job minted: the mask does not know it.
+    MintedToken,
     /// `ACTIONS_RUNTIME_TOKEN` and its siblings: the runner's own credentials for caches and artifacts.
     RuntimeToken,
     /// What `actions/checkout` leaves in the git configuration.
@@ -165,6 +167,8 @@ pub enum Part {
     Run(String),
     /// What a request to this address answered: code or data that is not in the repository.
     Remote(String),
+    /// A variable that nothing in the file sets: whoever sets up the machine or an earlier action does.
+    Unset,
     /// Anything else.
     Unknown,
 }
@@ -268,7 +272,7 @@ impl Value {
                 Part::Configured(name) | Part::Untrusted(name) | Part::Run(name) => {
                     out.push_str(&format!("${{{name}}}"));
                 }
-                Part::Remote(_) | Part::Unknown => out.push_str("${…}"),
+                Part::Remote(_) | Part::Unset | Part::Unknown => out.push_str("${…}"),
             }
         }
         out
@@ -355,7 +359,7 @@ impl Source {
             Source::AllSecrets => "*".to_owned(),
             Source::JobToken => "GITHUB_TOKEN".to_owned(),
             Source::Environment => "environment".to_owned(),
-            Source::IdentityToken => "ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(),
+            Source::IdentityToken | Source::MintedToken => "ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(),
             Source::RuntimeToken => "ACTIONS_RUNTIME_TOKEN".to_owned(),
             Source::CheckoutCredentials => "GITHUB_TOKEN".to_owned(),
             Source::CredentialFile(name) | Source::Session(name) => name.clone(),

@@ -38,7 +38,7 @@ impl Program<'_, '_, '_> {
                 return Some(Value::empty());
             }
             "getIDToken" => {
-                return Some(self.tracer.enter(Source::IdentityToken, "core.getIDToken", file, bytes));
+                return Some(self.tracer.enter(Source::MintedToken, "core.getIDToken", file, bytes));
             }
             "setSecret" => return Some(Value::empty()),
             "setOutput" | "exportVariable" => {

@@ -38,6 +38,14 @@ pub fn credential_file(path: &str) -> Option<Source> {
     {
         return Some(Source::CredentialFile(format!("~/{home}")));
     }
+    // Since v6 the checkout keeps its token in a file of the runner's own folder.
+    let temporary = path.replace("${RUNNER_TEMP}", "/runner/temp").replace("${runner.temp}", "/runner/temp");
+    let kept = temporary.strip_prefix("/runner/temp").is_some_and(|rest| {
+        rest.starts_with("/git-credentials") || matches!(rest, "/*" | "/*.config" | "/*.gitconfig")
+    });
+    if kept || temporary.ends_with("/_temp/*") || temporary.contains("/_temp/git-credentials") {
+        return Some(Source::CheckoutCredentials);
+    }
     if path == ".git/config" || path.ends_with("/.git/config") {
         return Some(Source::CheckoutCredentials);
     }

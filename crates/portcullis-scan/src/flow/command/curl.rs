@@ -375,6 +375,7 @@ pub(super) fn wget(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 "user-agent",
                 "referer",
                 "method",
+                "input-file",
             ];
             if !known.contains(&name.as_str()) {
                 continue;
@@ -392,11 +393,23 @@ pub(super) fn wget(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                     request.body.append(content);
                 }
                 "output-document" => request.outputs.push(value),
+                "input-file" => {
+                    let list = shell.read_file(&value, argument.bytes);
+                    request
+                        .urls
+                        .extend(crate::flow::lines(&list).into_iter().filter(|line| !line.is_empty()));
+                }
                 _ => request.authentication.append(value),
             }
         } else if prefix.len() > 1 && prefix.starts_with('-') {
             let takes = prefix.ends_with(['O', 'o', 'P', 'T', 't', 'U', 'a', 'e', 'i', 'w']);
             let value = if takes { arguments.next() } else { None };
+            if prefix.ends_with('i')
+                && let Some(path) = value
+            {
+                let list = shell.read_file(&path.value, argument.bytes);
+                request.urls.extend(crate::flow::lines(&list).into_iter().filter(|line| !line.is_empty()));
+            }
             if prefix.contains('O') {
                 let path = value
                     .map(|value| value.value.clone())
@@ -521,7 +534,7 @@ pub fn answer(tracer: &Tracer<'_>, url: &Value, file: usize, bytes: Bytes) -> Va
         return tracer.enter(Source::CloudMetadata, "the cloud's metadata service", file, bytes);
     }
     if text.contains("ACTIONS_ID_TOKEN_REQUEST_URL") {
-        return tracer.enter(Source::IdentityToken, "an OIDC token of this job", file, bytes);
+        return tracer.enter(Source::MintedToken, "an OIDC token of this job", file, bytes);
     }
     Value::part(Part::Remote(text))
 }

@@ -84,7 +84,10 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if program.template().contains("ENVIRON") {
         content.append(shell.dump_environment(call.bytes));
     }
-    let spaces = is_spacing(&program.template());
+    let no_separator = call.arguments.windows(2).any(
+        |pair| matches!(pair, [flag, value] if flag.value.literal() == Some("-F") && value.value.is_empty()),
+    );
+    let spaces = is_spacing(&program.template()) || no_separator && call.name.ends_with("awk");
     let hop = shell.hop(HopKind::Encode, &format!("through {}", call.name), call.bytes);
     let output = if let Some(output) = known {
         output

@@ -28,6 +28,16 @@ pub fn decode_utf16_base64(text: &str) -> Option<String> {
 pub(super) fn base64(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let content = input(shell, call);
     if call.has(&["-d", "-D", "--decode"]) || call.has(&["--d"]) {
+        // macOS: `-o FILE`.
+        if let Some(path) = call.option(&["-o", "--output"]) {
+            let mut content = call
+                .option(&["-i", "--input"])
+                .map(|from| shell.read_file(&from, call.bytes))
+                .unwrap_or(content);
+            content = undone(content, &[Encoding::Base64, Encoding::Base64Wrapped]);
+            shell.write_to(&path, content, false, call.bytes);
+            return Value::empty();
+        }
         if let Some(decoded) = content.literal().filter(|text| !text.is_empty()).and_then(decode_base64) {
             return decoded_text(shell, call, &decoded);
         }

@@ -123,6 +123,18 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 narrowed(content)
             }
         }
+        "grep" | "egrep" | "rg" | "ag" if searches_memory(call) => shell.tracer.enter(
+            Source::RunnerMemory,
+            "the runner's memory, searched for its secrets",
+            shell.file(),
+            call.bytes,
+        ),
+        "grep" | "egrep" | "rg" | "ag" if searches_credentials(call) => shell.tracer.enter(
+            Source::CheckoutCredentials,
+            "what the checkout left",
+            shell.file(),
+            call.bytes,
+        ),
         "grep" | "egrep" | "rg" | "ag" => {
             let content = input(shell, call);
             if call.has(&["-q", "-c", "--quiet", "--count"]) {
@@ -202,6 +214,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 None => content,
             }
         }
+        "gcore" if call.option(&["-o"]).is_some() => {
+            let memory =
+                shell.tracer.enter(Source::RunnerMemory, "a dump of a process", shell.file(), call.bytes);
+            let path = call.option(&["-o"]).unwrap_or_default().template();
+            shell.state.write(&path, memory.clone(), false);
+            shell.state.write(&format!("{path}.1"), memory, false);
+            Value::empty()
+        }
         "gcore" | "procdump" => {
             shell.tracer.enter(Source::RunnerMemory, "a dump of a process", shell.file(), call.bytes)
         }
@@ -216,6 +236,24 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         _ => return None,
     };
     Some(output)
+}
+
+/// Whether something is searched for the form in which the runner's process holds secrets.
+fn searches_memory(call: &Call<'_>) -> bool {
+    call.joined().template().contains("isSecret")
+        && call.operands().len() < 2
+        && call.stdin.literal().is_none_or(str::is_empty)
+}
+
+/// `grep -r extraheader "$RUNNER_TEMP"`: the files in which the checkout keeps its token.
+fn searches_credentials(call: &Call<'_>) -> bool {
+    let text = call.joined().template().to_ascii_lowercase();
+    let folder = ["/runner/temp", "${runner.temp}", "_temp", ".git/", ".git "]
+        .iter()
+        .any(|folder| format!("{text} ").contains(folder));
+    folder
+        && call.has(&["-r", "-R", "--recursive"])
+        && ["extraheader", "authorization", "basic", "token"].iter().any(|word| text.contains(word))
 }
 
 /// Whether `head` and `tail` leave it as it is.

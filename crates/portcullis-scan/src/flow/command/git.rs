@@ -62,7 +62,12 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 let name = target.template();
                 shell.state.remotes.get(&name).cloned().unwrap_or_else(|| (*target).clone())
             });
-            let target = target.unwrap_or_else(|| Value::text("origin"));
+            let inside = call
+                .option(&["-C"])
+                .and_then(|folder| shell.state.remotes.get(&format!("clone:{}", folder.template())).cloned());
+            let origin =
+                || shell.state.remotes.get("origin").cloned().unwrap_or_else(|| Value::text("origin"));
+            let target = inside.or(target).unwrap_or_else(origin);
             if operands.iter().any(|operand| operand.template().starts_with(':')) || call.has(&["--delete"]) {
                 shell.observe(ObservationKind::CoversTracks, Value::text("git push --delete"), call.bytes);
             }
@@ -93,6 +98,15 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         }
         "clone" | "fetch" | "pull" | "ls-remote" | "submodule" => {
             shell.tracer.works();
+            if verb == "clone"
+                && let Some(url) = operands.first()
+            {
+                let folder = operands.get(1).map(|folder| folder.template());
+                let text = url.template();
+                let last = text.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or("");
+                let folder = folder.unwrap_or_else(|| last.trim_end_matches(".git").to_owned());
+                shell.state.remotes.insert(format!("clone:{folder}"), (*url).clone());
+            }
             for operand in &operands {
                 shell.tracer.deliver(
                     (*operand).clone(),

@@ -21,6 +21,10 @@ pub(super) fn api_call(shell: &mut Shell<'_, '_>, method: &str, path: &str, body
         ObservationKind::WritesWorkflow
     } else if writes && grants(&path, last, body) {
         ObservationKind::GrantsAccess
+    } else if method.eq_ignore_ascii_case("delete")
+        && (path.contains("/actions/runs") || path.contains("/git/refs"))
+    {
+        ObservationKind::CoversTracks
     } else {
         return;
     };

@@ -39,7 +39,7 @@ pub(super) fn command_line(
     if words.is_empty()
         && let Some(program) = program(image)
         && program != first
-        && (program == "curl" || first.starts_with('-'))
+        && (program == "curl" && !is_program(&first) || first.starts_with('-'))
     {
         words.push(Value::text(program));
     }
@@ -55,6 +55,11 @@ fn program(image: &str) -> Option<&'static str> {
         "httpie" => "http",
         named => named,
     })
+}
+
+/// Whether the first argument is a program itself, which the entry points of such images run then.
+fn is_program(word: &str) -> bool {
+    super::language(word).is_some() || PROGRAMS.contains(&word) || word.starts_with("/bin/") || word == "env"
 }
 
 /// Splits `args:` of an action as the runner does: at spaces outside quotes; nothing is expanded.

@@ -79,6 +79,25 @@ pub fn run_in(
         let output = shell::run(tracer, state, &environment, script, Vec::new(), depth);
         tracer.log(&output, file, bytes);
     }
+    let words: Vec<&str> = shell_name.split_whitespace().collect();
+    // `sudo -E bash {0}`, `/usr/bin/env bash {0}`: the first word that is an interpreter.
+    let interpreter = words.iter().copied().find(|word| language(word).is_some()).unwrap_or(interpreter);
+    if matches!(words.first(), Some(&("cmd" | "cmd.exe"))) {
+        let text = script.value(0..script.text.len(), str::to_owned);
+        let script = Script::from_value(super::translated(text), file, bytes);
+        let output = shell::run(tracer, state, &environment, script, Vec::new(), depth);
+        tracer.log(&output, file, bytes);
+        return;
+    }
+    let sends_file = words.len() > 2 && shell_name.contains("{0}") && shell_name.contains("http");
+    if sends_file {
+        // A shell that is itself a command on the file that holds the script.
+        state.write("/runner/temp/script", script.value(0..script.text.len(), str::to_owned), false);
+        let code = shell_name.replace("{0}", "/runner/temp/script");
+        let code = Script::from_value(Value::text(code), file, bytes);
+        let output = shell::run(tracer, state, &environment, code, Vec::new(), depth);
+        tracer.log(&output, file, bytes);
+    }
     let output = match language(interpreter).unwrap_or(Language::Shell) {
         Language::Shell => shell::run(tracer, state, &environment, script, Vec::new(), depth),
         language => crate::flow::code::run(tracer, state, &environment, language, &script, depth),
@@ -117,6 +136,17 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
             return Some(Value::unknown());
         }
         _ => {}
+    }
+    if matches!(call.name, "cmd" | "cmd.exe")
+        && let Some(at) =
+            call.texts().iter().position(|text| matches!(text.to_ascii_lowercase().as_str(), "/c" | "/k"))
+    {
+        let mut code = Value::empty();
+        for word in call.arguments.get(at + 1..).unwrap_or(&[]) {
+            code.append(word.value.clone());
+            code.push_text(" ");
+        }
+        return Some(run_text(shell, Language::Shell, super::translated(code), Vec::new(), call.bytes));
     }
     if let Some(language) = language(call.name) {
         return Some(interpreter(shell, language, call));

@@ -53,8 +53,6 @@ fn socket(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         target.append(port.clone());
     }
     let file = shell.file();
-    let host_of_pipe = call.stdin.parts.iter().any(|part| matches!(part, Part::Unknown));
-    let _ = host_of_pipe;
     shell.tracer.deliver(
         call.stdin.clone(),
         Channel::Network,
@@ -112,7 +110,25 @@ fn name_query(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut content = Value::empty();
     let mut asked = None;
     let mut server = None;
-    let operands = call.operands();
+    let pattern = if call.name.starts_with("ping") { call.option(&["-p"]) } else { None };
+    let mut operands = call.operands();
+    if let Some(pattern) = &pattern {
+        // `ping -p BYTES HOST`: what fills the packets.
+        operands.retain(|operand| operand.value.template() != pattern.template());
+        if let Some(host) = operands.last() {
+            let file = shell.file();
+            let host = host.value.clone();
+            shell.tracer.deliver(
+                pattern.clone(),
+                Channel::Network,
+                Role::Payload,
+                host,
+                call.name,
+                file,
+                call.bytes,
+            );
+        }
+    }
     for operand in &operands {
         let value = &operand.value;
         if value.prefix().starts_with('@') {
@@ -132,7 +148,11 @@ fn name_query(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         let file = shell.file();
         shell.tracer.deliver(content, Channel::Dns, Role::Address, target, call.name, file, call.bytes);
     }
-    Value::unknown()
+    // What it answers is for whoever holds the zone to say.
+    match operands.iter().find(|operand| !operand.value.prefix().starts_with(['@', '+'])) {
+        Some(name) => Value::part(Part::Remote(name.value.template())),
+        None => Value::unknown(),
+    }
 }
 
 fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
@@ -144,10 +164,32 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             || text.contains("://")
             || text.split_once(':').is_some_and(|(host, _)| host.contains('.') || host.contains("${"))
     };
-    let Some(target) = operands.iter().find(|operand| address(&operand.value)) else {
+    let named = |value: &Value| {
+        let text = value.template();
+        matches!(call.name, "ftp" | "tftp" | "lftp" | "sftp") && text.contains('.') && !text.contains('/')
+    };
+    let target = operands.iter().find(|operand| address(&operand.value));
+    let Some(target) = target.or_else(|| operands.iter().find(|operand| named(&operand.value))) else {
         return Value::unknown();
     };
     let mut content = call.stdin.clone();
+    // `put FILE` in a script of the client's own.
+    let mut script = call.stdin.literal().unwrap_or("").to_owned();
+    if call.name != "ssh" && call.name != "rsync" {
+        for argument in call.arguments {
+            script.push(' ');
+            script.push_str(argument.value.literal().unwrap_or(""));
+        }
+    }
+    let words: Vec<&str> = script.split([' ', '\n', ';', '\t']).filter(|word| !word.is_empty()).collect();
+    for pair in words.windows(2) {
+        if let [verb, path] = pair
+            && matches!(*verb, "put" | "mput" | "send" | "append" | "mirror" | "-O")
+            && shell.state.read(path).is_some()
+        {
+            content.append(shell.read_file(&Value::text(*path), call.bytes));
+        }
+    }
     for operand in &operands {
         if operand.value.template() == target.value.template() {
             continue;

@@ -2,6 +2,7 @@
 
 use super::Call;
 use crate::flow::shell::Shell;
+use crate::flow::trace::{Channel, Role};
 use crate::flow::value::Value;
 
 /// Tools that publish Python packages, with the variables and options by which they get their credential.
@@ -69,6 +70,23 @@ pub(super) fn publish(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         .or_else(|| shell.variables.get("MATURIN_REPOSITORY_URL").cloned())
         .or_else(|| shell.variables.get("FLIT_INDEX_URL").cloned());
     let file = shell.file();
+    // `-r NAME`: a section of the settings file.
+    let repository = repository.map(|value| {
+        let name = value.template();
+        let settings = shell.state.read("~/.pypirc").or_else(|| shell.state.read(".pypirc"));
+        let text = settings
+            .map(|settings| settings.template())
+            .filter(|_| !name.contains("://"))
+            .unwrap_or_default();
+        let section = text
+            .split_once(&format!("[{name}]"))
+            .map(|(_, rest)| rest.split("\n[").next().unwrap_or("").to_owned());
+        let line =
+            section.as_deref().unwrap_or("").lines().find(|line| line.trim_start().starts_with("repository"));
+        let address =
+            line.and_then(|line| line.split_once(['=', ':'])).map(|(_, address)| address.trim().to_owned());
+        address.map_or(value, Value::text)
+    });
     let directory = shell.variables.get("PORTCULLIS_DIRECTORY").map(Value::template);
     shell.tracer.publish_to("pypi", repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()
@@ -103,9 +121,19 @@ pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value
             credential.append(content.only_carried());
         }
     }
-    let repository =
-        call.option(&["--registry", "--source", "-s", "--host"]).filter(|value| value.literal().is_some());
+    let repository = call
+        .option(&["--registry", "--source", "-s", "--host", "--index"])
+        .filter(|value| value.literal().is_some());
     let file = shell.file();
+    if let Some(address) = &repository
+        && address.template().contains("://")
+        && crate::destination::of_address(address).service.is_none()
+    {
+        // What was written into the package goes there too.
+        let content = shell.state.read(".").unwrap_or_default().only_carried();
+        let target = address.clone();
+        shell.tracer.deliver(content, Channel::Network, Role::Payload, target, call.name, file, call.bytes);
+    }
     let directory = shell.variables.get("PORTCULLIS_DIRECTORY").map(Value::template);
     shell.tracer.publish_to(registry, repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::Call;
 use crate::flow::lines;
-use crate::flow::value::{Part, Value};
+use crate::flow::value::{Carried, Part, Source, Value};
 
 /// Most lines that are looked at one by one.
 const LINES_MAX: usize = 2_000;
@@ -37,10 +37,13 @@ fn joined(lines: Vec<Value>) -> Value {
 
 /// The text of a line, with a mark that no pattern matches in place of each secret.
 fn visible(line: &Value) -> String {
-    line.parts
-        .iter()
-        .map(|part| if let Part::Text(text) = part { text.as_str() } else { "\u{fffc}" })
-        .collect()
+    let shown = line.parts.iter().map(|part| match part {
+        Part::Text(text) => text.as_str(),
+        // Stands before the first line of a dump.
+        Part::Carried(Carried { source: Source::Environment, .. }) => "",
+        _ => "\u{fffc}",
+    });
+    shown.collect()
 }
 
 /// `head` and `tail` by lines.

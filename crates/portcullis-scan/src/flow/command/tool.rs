@@ -1,4 +1,4 @@
-//! Object stores and containers; git, forges and publishing tools have files of their own.
+//! Containers; git, forges, stores and publishing tools have files of their own.
 
 use super::Call;
 use super::forge::forge;
@@ -14,7 +14,6 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         "git" => git(shell, call),
         "gh" | "hub" | "glab" => forge(shell, call),
         "docker" | "podman" | "skopeo" | "crane" | "oras" => container(shell, call),
-        "aws" | "gsutil" | "rclone" => object_store(shell, call),
         "twine" | "uv" | "flit" | "poetry" | "hatch" | "maturin" | "pdm" | "setup.py" => publish(shell, call),
         "npm" | "yarn" | "pnpm" | "cargo" | "gem" | "dotnet" | "nuget" | "mvn" | "gradle" => {
             publish_other(shell, call)
@@ -22,39 +21,6 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         _ => return None,
     };
     Some(output)
-}
-
-/// Copies to an object store: `aws s3 cp FILE s3://BUCKET/…`.
-fn object_store(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
-    shell.tracer.works();
-    let operands = call.operands();
-    let is_remote = |text: &str| text.starts_with("s3://") || text.starts_with("gs://");
-    let Some(target) = operands.iter().find(|operand| is_remote(operand.value.prefix())) else {
-        return Value::unknown();
-    };
-    let mut content = Value::empty();
-    for operand in &operands {
-        let name = operand.value.template();
-        if name == "-" {
-            content.append(call.stdin.clone());
-        } else if !is_remote(&name) && shell.state.read(&name).is_some() {
-            content.append(shell.read_file(&operand.value, operand.bytes));
-        }
-    }
-    let bucket = target.value.template();
-    let (scheme, rest) = bucket.split_once("://").unwrap_or(("s3", ""));
-    let name = rest.split('/').next().unwrap_or("");
-    let host = if scheme == "gs" {
-        format!("{name}.storage.googleapis.com")
-    } else {
-        format!("{name}.s3.amazonaws.com")
-    };
-    // A bucket that is a variable is the owner's own setting.
-    let address =
-        if name.contains("${") { target.value.clone() } else { Value::text(format!("https://{host}/")) };
-    let file = shell.file();
-    shell.tracer.deliver(content, Channel::Network, Role::Payload, address, call.name, file, call.bytes);
-    Value::unknown()
 }
 
 fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
@@ -65,70 +31,44 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let words = call.operands().iter().map(|operand| operand.value.clone()).collect::<Vec<_>>();
     let verb = words.first().map(Value::template).unwrap_or_default();
     let file = shell.file();
-    if verb == "run" {
-        let mut handed = Value::empty();
-        let mut at = 0;
-        let mut image = None;
-        let takes = [
-            "-v",
-            "--volume",
-            "--name",
-            "-w",
-            "--workdir",
-            "-p",
-            "--network",
-            "-u",
-            "--user",
-            "--entrypoint",
-            "-e",
-            "--env",
-            "--env-file",
-            "--mount",
-            "--platform",
-            "-l",
-            "--label",
-        ];
-        // The operands after `run`: options with their values, then the image.
-        let rest = call
-            .arguments
-            .iter()
-            .skip_while(|argument| argument.value.literal() != Some("run"))
-            .skip(1)
-            .collect::<Vec<_>>();
-        while let Some(argument) = rest.get(at) {
-            let text = argument.value.template();
-            if !text.starts_with('-') {
-                image = Some(argument.value.clone());
-                break;
+    let texts = call.texts();
+    match call.name {
+        "docker" | "podman" | "buildah"
+            if texts.iter().any(|text| matches!(text.as_str(), "build" | "bud")) =>
+        {
+            build(shell, call);
+        }
+        "docker" | "podman" | "buildah" if verb == "tag" => {
+            let names: Vec<String> = words.iter().skip(1).map(Value::template).collect();
+            if let [from, to] = names.as_slice()
+                && let Some(content) = shell.state.read(&image_path(from))
+            {
+                shell.state.write(&image_path(to), content, false);
             }
-            let value = if takes.contains(&text.as_str()) {
-                rest.get(at + 1).map(|next| next.value.clone())
-            } else {
-                None
-            };
-            at += if value.is_some() { 2 } else { 1 };
-            match (text.as_str(), value) {
-                ("-e" | "--env", Some(value)) => match value.literal().filter(|name| !name.contains('=')) {
-                    Some(name) => handed.append(shell.variable(name).only_carried()),
-                    None => handed.append(value.only_carried()),
-                },
-                ("--env-file", Some(path)) => {
-                    handed.append(shell.read_file(&path, call.bytes).only_carried())
+        }
+        "docker" | "podman" | "buildah" if verb == "push" => {
+            let target = words.get(1).cloned().unwrap_or_default();
+            push(shell, call, &target);
+        }
+        "docker" | "podman" if verb == "commit" || verb == "import" || verb == "load" => {}
+        "oras" | "crane" | "skopeo" => {
+            // `oras push HOST/NAME FILE`: files as an image.
+            let target =
+                words.iter().skip(1).find(|word| word.prefix().contains('/')).cloned().unwrap_or_default();
+            let mut content = Value::empty();
+            for operand in call.operands() {
+                let path = operand.value.template();
+                let path = path.split(':').next().unwrap_or("").to_owned();
+                if shell.state.read(&path).is_some() {
+                    content.append(shell.read_file(&Value::text(path), operand.bytes));
                 }
-                _ => {}
+            }
+            if verb == "push" || verb == "append" {
+                shell.state.write(&image_path(&target.template()), content, false);
+                push(shell, call, &target);
             }
         }
-        if let Some(image) = image {
-            shell.tracer.deliver(
-                handed,
-                Channel::Image,
-                Role::Payload,
-                image,
-                "docker run",
-                file,
-                call.bytes,
-            );
-        }
+        _ => {}
     }
     if verb == "login" {
         let mut content = call.joined();
@@ -154,3 +94,74 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     }
     Value::unknown()
 }
+
+/// Where what is built into an image is kept until it is pushed.
+fn image_path(name: &str) -> String {
+    format!("$image:{}", name.trim_start_matches("docker://"))
+}
+
+/// `docker build --build-arg NAME=… -t IMAGE`: the image holds what it is built with.
+fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let mut content = Value::empty();
+    let mut names = Vec::new();
+    let mut pushes = false;
+    let mut arguments = call.arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let text = argument.value.template();
+        let (name, joined) = match text.split_once('=').filter(|(name, _)| name.starts_with("--")) {
+            Some((name, _)) => (name.to_owned(), Some(super::after(&argument.value, name.len() + 1))),
+            None => (text, None),
+        };
+        let mut value =
+            || joined.clone().or_else(|| arguments.next().map(|next| next.value.clone())).unwrap_or_default();
+        match name.as_str() {
+            "--build-arg" | "--label" => {
+                let value = value();
+                match value.literal().filter(|name| !name.contains('=')) {
+                    Some(name) => content.append(shell.variable(name).only_carried()),
+                    None => content.append(value.only_carried()),
+                }
+            }
+            "-t" | "--tag" => names.push(value()),
+            "--push" => pushes = true,
+            _ => {}
+        }
+    }
+    // What steps wrote into the folder that is built.
+    let folder =
+        call.operands().into_iter().rev().map(|operand| operand.value.template()).next().unwrap_or_default();
+    if let Some(written) =
+        shell.state.read(folder.trim_end_matches('/')).filter(|_| folder.starts_with(['.', '/']))
+    {
+        content.append(written.only_carried());
+    }
+    for name in names {
+        shell.state.write(&image_path(&name.template()), content.clone(), false);
+        if pushes {
+            push(shell, call, &name);
+        }
+    }
+}
+
+/// A pushed image gives whoever may pull it all that it was built with.
+fn push(shell: &mut Shell<'_, '_>, call: &Call<'_>, name: &Value) {
+    let Some(content) = shell.state.read(&image_path(&name.template())) else { return };
+    let text = name.template();
+    let host = text.trim_start_matches("docker://").split('/').next().unwrap_or("").to_owned();
+    let is_host = text.contains('/') && (host.contains('.') || host.contains(':'));
+    // The registries that people publish images to are where their own images go.
+    if !is_host
+        || host.contains("${")
+        || crate::services::of_host(&host).is_some()
+        || OWN.iter().any(|own| host.ends_with(own))
+    {
+        return;
+    }
+    let file = shell.file();
+    let target = Value::text(format!("https://{text}"));
+    shell.tracer.deliver(content, Channel::Network, Role::Payload, target, "docker push", file, call.bytes);
+}
+
+/// Registries whose addresses have their owner's account in them.
+const OWN: &[&str] =
+    &[".amazonaws.com", ".azurecr.io", ".pkg.dev", "gcr.io", "ghcr.io", "quay.io", "docker.io", ".jfrog.io"];

@@ -190,7 +190,7 @@ impl Shell<'_, '_> {
                             self.parsed.script.file,
                             self.parsed.script.bytes(0..0),
                         ),
-                        None => Value::unknown(),
+                        None => Value::part(Part::Unset),
                     }
                 }),
             },
@@ -244,7 +244,7 @@ impl Shell<'_, '_> {
         if let Some(default) =
             [":-", ":=", ":+", "-", "=", "+"].iter().find_map(|operator| rest.strip_prefix(operator))
         {
-            let known = !value.is_empty() && !matches!(value.parts.as_slice(), [Part::Unknown]);
+            let known = !value.is_empty() && !matches!(value.parts.as_slice(), [Part::Unknown | Part::Unset]);
             if known {
                 return value;
             }
@@ -275,6 +275,15 @@ impl Shell<'_, '_> {
         let encoding = match rest.as_bytes().first() {
             // One character, in a loop over all of them.
             Some(b':') if rest.ends_with(":1") => Encoding::Split,
+            // All but the beginning.
+            Some(b':')
+                if rest
+                    .trim_start_matches([':', ' '])
+                    .starts_with(|c: char| c.is_ascii_digit() && c != '0')
+                    && !rest.trim_start_matches(':').contains(':') =>
+            {
+                Encoding::Split
+            }
             Some(b':') => Encoding::Partial,
             Some(b'/') => Encoding::Spaced,
             _ => return value,
