@@ -350,6 +350,16 @@ impl Objects {
         Ok(None)
     }
 
+    /// When a tag object says that it was made, in seconds since 1970; `None` for anything else.
+    pub fn tagged_at(&self, id: ObjectId) -> Option<i64> {
+        let (kind, data) = self.read(id, COMMIT_MAX).ok()?;
+        if kind != gix::object::Kind::Tag {
+            return None;
+        }
+        let tag = gix::objs::TagRef::from_bytes(&data, id.kind()).ok()?;
+        tag.tagger().ok()??.time().ok().map(|time| time.seconds)
+    }
+
     /// All references that name an object, loose before packed, without symbolic ones.
     pub fn references(&self) -> (Vec<Reference>, Vec<String>) {
         let mut problems = Vec::new();

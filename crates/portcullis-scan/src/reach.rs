@@ -5,9 +5,14 @@
 //! commits claim; a version stood from its commit until the last commit that replaced it on some own branch.
 
 pub mod action;
+mod at_commit;
+mod elsewhere;
+mod finding;
 mod job;
 mod names;
 pub mod permissions;
+mod stood;
+mod uses;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,28 +23,24 @@ use gix::ObjectId;
 use rayon::prelude::*;
 
 use self::action::Action;
-use self::job::{Reached, Reading};
-use self::names::Names;
-use self::permissions::Permissions;
+use self::at_commit::AtCommit;
+use self::elsewhere::Elsewhere;
+use self::finding::{Group, finding};
+use self::job::Reading;
+pub use self::permissions::rights;
+use self::stood::stood;
+use self::uses::Uses;
 use crate::called::CalledPaths;
-use crate::exposure::{self, Bound, Outline};
-use crate::flow::{LocalFile, LocalFiles, NoFiles};
+use crate::flow::NoFiles;
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
-use crate::report::{
-    Basis, Certainty, Class, Destination, Exposure, Finding, FlowHop, JobToken, Problem, ReachedJob,
-    RepositoryName, Secret, Standing, Stats, UsedFor, Verdict, finding_id,
-};
+use crate::report::{Problem, RepositoryName, Stats};
 use crate::scan::{Part, Totals};
-use crate::signal::Signal;
 use crate::source::{self, Source};
 use crate::text::RepositoryText;
-use crate::{analysis, services};
 
 /// The rule of its findings.
 pub const RULE: &str = "compromised-action";
-/// Largest called file that is read.
-const CALLED_MAX: usize = 1024 * 1024;
 /// Stack of the reading threads, as a scan's.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
@@ -69,28 +70,30 @@ pub fn reach_each(question: &Question, take: &mut (dyn FnMut(Part) + Send)) -> T
 fn reach_within(question: &Question, take: &mut (dyn FnMut(Part) + Send)) -> Totals {
     let started = Instant::now();
     let mut totals = Totals { complete: true, stats: Stats::default(), paths_read: 0, repositories_read: 0 };
+    let mut elsewhere = Elsewhere::new(question.between);
+    let mut found: Vec<(&Path, Vec<Source>)> = Vec::new();
+    let mut refused: Vec<(&Path, &str, String)> = Vec::new();
     for path in &question.paths {
-        let sources = match source::find(path) {
+        match source::find(path) {
             Ok(source::Found { sources, problems }) => {
-                for what in problems {
-                    let mut asked = Asked::new(question, path, None);
-                    asked.problem(None, "over-limit", what);
-                    asked.hand_over(&mut totals, take);
-                }
-                sources
+                totals.paths_read += 1;
+                refused.extend(problems.into_iter().map(|what| (path.as_path(), "over-limit", what)));
+                elsewhere.add(&sources);
+                found.push((path, sources));
             }
-            Err(error) => {
-                let mut asked = Asked::new(question, path, None);
-                asked.problem(None, "unreadable", error.to_string());
-                asked.hand_over(&mut totals, take);
-                continue;
-            }
-        };
-        totals.paths_read += 1;
+            Err(error) => refused.push((path, "unreadable", error.to_string())),
+        }
+    }
+    for (path, kind, what) in refused {
+        let mut asked = Asked::new(question, &elsewhere, path, None);
+        asked.problem(None, kind, what);
+        asked.hand_over(&mut totals, take);
+    }
+    for (path, sources) in found {
         // Some at a time, so that memory does not grow with the number of repositories.
         for some in sources.chunks(64) {
             let answers: Vec<Asked<'_>> =
-                some.par_iter().map(|source| Asked::source(question, path, source)).collect();
+                some.par_iter().map(|source| Asked::source(question, &elsewhere, path, source)).collect();
             for answer in answers {
                 answer.hand_over(&mut totals, take);
             }
@@ -102,6 +105,7 @@ fn reach_within(question: &Question, take: &mut (dyn FnMut(Part) + Send)) -> Tot
 
 struct Asked<'q> {
     question: &'q Question,
+    elsewhere: &'q Elsewhere,
     part: Part,
     stats: Stats,
     complete: bool,
@@ -114,42 +118,25 @@ struct Version {
     holders: Vec<usize>,
 }
 
-/// A job over all versions that used the action.
-#[derive(Default)]
-struct Group {
-    /// Commits that have such a version, and those of them that stood in the time.
-    holders: BTreeSet<usize>,
-    in_time: BTreeSet<usize>,
-    blobs: BTreeSet<String>,
-    triggers: Vec<crate::workflow::Trigger>,
-    is_action: bool,
-    /// The newest of those in time, and the rights of all.
-    newest: Option<(usize, ObjectId, Reached)>,
-    handed: Names,
-    held: Names,
-    id_token: bool,
-    persisted: bool,
-}
-
 impl<'q> Asked<'q> {
-    fn new(question: &'q Question, path: &Path, identity: Option<String>) -> Self {
+    fn new(question: &'q Question, elsewhere: &'q Elsewhere, path: &Path, identity: Option<String>) -> Self {
         let repository = RepositoryName { given: path.display().to_string(), identity };
         let part = Part { repository, ..Part::default() };
-        Self { question, part, stats: Stats::default(), complete: true }
+        Self { question, elsewhere, part, stats: Stats::default(), complete: true }
     }
 
-    fn source(question: &'q Question, given: &Path, source: &Source) -> Self {
+    fn source(question: &'q Question, elsewhere: &'q Elsewhere, given: &Path, source: &Source) -> Self {
         match source {
             Source::File(path) => {
-                let mut asked = Self::new(question, given, None);
+                let mut asked = Self::new(question, elsewhere, given, None);
                 asked.stats.repositories = 1;
                 asked.file(given, path);
                 asked
             }
             // Its commits are read with its repository.
-            Source::WorkTree(work_tree) => Self::new(question, work_tree, None),
+            Source::WorkTree(work_tree) => Self::new(question, elsewhere, work_tree, None),
             Source::Refused { work_tree, why } => {
-                let mut asked = Self::new(question, work_tree, None);
+                let mut asked = Self::new(question, elsewhere, work_tree, None);
                 asked.stats.repositories = 1;
                 asked.problem(None, "refused", why.clone());
                 asked
@@ -158,14 +145,14 @@ impl<'q> Asked<'q> {
                 let shown = work_tree.as_deref().unwrap_or(git);
                 match objects::open(git) {
                     Ok(objects) => {
-                        let mut asked = Self::new(question, shown, objects.identity());
+                        let mut asked = Self::new(question, elsewhere, shown, objects.identity());
                         asked.stats.repositories = 1;
                         asked.part.read = true;
                         asked.repository(&objects);
                         asked
                     }
                     Err(error) => {
-                        let mut asked = Self::new(question, shown, None);
+                        let mut asked = Self::new(question, elsewhere, shown, None);
                         asked.stats.repositories = 1;
                         asked.problem(None, "refused", error.to_string());
                         asked
@@ -204,16 +191,24 @@ impl<'q> Asked<'q> {
                 self.part.read = true;
                 self.stats.workflow_versions += 1;
                 let text = String::from_utf8_lossy(&bytes);
-                let reading = job::read(&shown, &text, &self.question.action, &NoFiles);
+                let reading = job::read(&shown, &text, &self.question.action, &NoFiles, self.elsewhere);
                 if let Some(what) = reading.problem {
                     self.stats.files_failed += 1;
                     self.problem(Some(&shown), "invalid-yaml", what);
                 }
                 let blob = ObjectId::null(gix::hash::Kind::Sha1);
                 for reached in reading.jobs {
-                    let mut group = Group { triggers: reading.triggers.clone(), ..Group::default() };
+                    let mut group = Group::default();
+                    group.triggers.clone_from(&reading.triggers);
                     group.add(0, blob, &reached);
-                    let finding = self.finding(&shown, &group, None, &BTreeMap::new());
+                    let finding = finding(
+                        &self.question.action,
+                        &self.part.repository,
+                        &shown,
+                        &group,
+                        None,
+                        &BTreeMap::new(),
+                    );
                     self.part.findings.extend(finding);
                 }
             }
@@ -229,7 +224,7 @@ impl<'q> Asked<'q> {
             self.problem(problem.path.as_deref(), problem.kind, problem.what.clone());
             self.complete = complete && !history.incomplete;
         }
-        let stood = stood(&history, self.question.between);
+        let stood = stood(objects, &history, self.question.between);
         let mut holders: BTreeMap<(&str, ObjectId), Vec<usize>> = BTreeMap::new();
         for (at, commit) in history.commits.iter().enumerate() {
             for (path, blob) in commit.files.iter() {
@@ -254,7 +249,7 @@ impl<'q> Asked<'q> {
             };
             let text = String::from_utf8_lossy(&bytes);
             let names_it = text.to_ascii_lowercase().contains(&needle);
-            if !names_it && !text.contains("./") {
+            if !names_it && !text.contains("./") && !self.elsewhere.is_used_in(&text) {
                 continue;
             }
             for version in self.versions(objects, &history, &called, path, &text, &holders) {
@@ -264,6 +259,11 @@ impl<'q> Asked<'q> {
                         self.problem(Some(path), "invalid-yaml", what.clone());
                     }
                     continue;
+                }
+                if version.reading.is_cut {
+                    let what =
+                        format!("more than {} calls to follow; those after that are not", job::FOLLOWED_MAX);
+                    self.problem(Some(path), "over-limit", what);
                 }
                 let in_time = version.holders.iter().any(|at| stood.get(*at).copied().unwrap_or(false));
                 for reached in version.reading.jobs.iter().filter(|_| in_time) {
@@ -298,7 +298,14 @@ impl<'q> Asked<'q> {
             {
                 self.part.texts.insert(blob.to_string(), RepositoryText::from_bytes(&bytes));
             }
-            let finding = self.finding(path, group, Some((&history, &known)), &uses.of);
+            let finding = finding(
+                &self.question.action,
+                &self.part.repository,
+                path,
+                group,
+                Some((&history, &known)),
+                &uses.of,
+            );
             self.part.findings.extend(finding);
         }
     }
@@ -327,302 +334,10 @@ impl<'q> Asked<'q> {
                 continue;
             }
             let local = AtCommit { objects, find: &find, asked: RefCell::default() };
-            let reading = job::read(path, text, &self.question.action, &local);
+            let reading = job::read(path, text, &self.question.action, &local, self.elsewhere);
             let called = local.asked.into_inner().into_iter().collect();
             versions.push(Version { reading, called, holders: vec![*at] });
         }
         versions
-    }
-
-    fn finding(
-        &self,
-        path: &str,
-        group: &Group,
-        repository: Option<(&History, &BTreeSet<String>)>,
-        uses: &BTreeMap<String, Vec<UsedFor>>,
-    ) -> Option<Finding> {
-        let (_, blob, newest) = group.newest.as_ref()?;
-        let all = group.handed.all || group.held.all;
-        let mut names: BTreeMap<String, (String, Certainty)> = BTreeMap::new();
-        let mut add = |name: &str, certainty| {
-            names.entry(name.to_ascii_uppercase()).or_insert_with(|| (name.to_owned(), certainty));
-        };
-        group.handed.iter().for_each(|name| add(name, Certainty::Certain));
-        group.held.iter().for_each(|name| add(name, Certainty::Possible));
-        if let (true, Some((_, known))) = (all, repository) {
-            known.iter().for_each(|name| add(name, Certainty::Possible));
-        }
-        let secrets: Vec<Secret> =
-            names.values().map(|(name, certainty)| secret(name, *certainty, uses)).collect();
-        let action = &self.question.action;
-        let key = format!("repository:{}", action.name());
-        let mut signals = BTreeSet::from([Signal::MutableReference]);
-        if all {
-            signals.insert(Signal::AllSecrets);
-        }
-        let exposed = repository.map(|(history, _)| exposed(history, path, group));
-        let (refs, reachable, standing, introduced) = match exposed {
-            Some(found) => found,
-            None => (Vec::new(), true, Standing::CouldRun, None),
-        };
-        let triggers: BTreeSet<&str> = group.triggers.iter().map(|trigger| trigger.event.as_str()).collect();
-        let mut leaving: Vec<String> = names.values().map(|(name, _)| name.clone()).collect();
-        if leaving.is_empty() {
-            leaving.push("GITHUB_TOKEN".to_owned());
-        }
-        let exposures = leaving
-            .iter()
-            .map(|name| Exposure {
-                secret: RepositoryText::new(name.clone()),
-                destination: RepositoryText::new(key.clone()),
-                reachable,
-                triggers: triggers.iter().map(|event| RepositoryText::new(*event)).collect(),
-                introduced: introduced.clone(),
-                refs: refs.clone(),
-                versions: group.blobs.iter().cloned().collect(),
-            })
-            .collect();
-        let first = newest.references.first()?;
-        let flow = newest
-            .references
-            .iter()
-            .map(|reference| FlowHop {
-                hop: "sink".to_owned(),
-                what: RepositoryText::new(format!("used here: {}", reference.uses.unescaped())),
-                path: reference.path.clone(),
-                span: reference.span,
-            })
-            .collect();
-        Some(Finding {
-            id: finding_id(RULE, &format!("{path}#{}", newest.job), &leaving, &[key]),
-            rule: RULE.to_owned(),
-            verdict: Verdict::Exposed,
-            standing,
-            signals: signals.iter().map(|signal| signal.id().to_owned()).collect(),
-            repository: self.part.repository.clone(),
-            path: RepositoryText::new(path),
-            blob: blob.to_string(),
-            skeleton: String::new(),
-            span: first.span,
-            secrets,
-            all_secrets: all,
-            destinations: vec![Destination {
-                host: None,
-                url: Some(RepositoryText::new(format!("https://github.com/{}", action.repository()))),
-                class: Class::Repository,
-                name: Some(RepositoryText::new(action.name())),
-            }],
-            flow,
-            exposures,
-            accepted: None,
-            accepted_by: None,
-            comment_refused: None,
-            job: Some(ReachedJob {
-                id: RepositoryText::new(newest.job.clone()),
-                references: newest.references.clone(),
-                environment: newest.environment.clone().map(RepositoryText::new),
-                token: JobToken { permissions: newest.permissions.clone(), persisted: group.persisted },
-                id_token: group.id_token,
-            }),
-        })
-    }
-}
-
-impl Group {
-    /// Takes over what a version's job could reach at a commit.
-    fn add(&mut self, at: usize, blob: ObjectId, reached: &Reached) {
-        self.blobs.insert(blob.to_string());
-        self.handed.add(&reached.handed);
-        self.held.add(&reached.held);
-        self.id_token |= reached.id_token();
-        self.persisted |= reached.persisted;
-        if self.newest.as_ref().is_none_or(|(newest, ..)| *newest <= at) {
-            self.newest = Some((at, blob, reached.clone()));
-        }
-    }
-}
-
-/// Files at a commit, noting which were asked for.
-struct AtCommit<'a> {
-    objects: &'a Objects,
-    find: &'a dyn Fn(&str) -> Option<ObjectId>,
-    asked: RefCell<BTreeMap<String, Option<ObjectId>>>,
-}
-
-impl LocalFiles for AtCommit<'_> {
-    fn read(&self, path: &str) -> LocalFile {
-        let id = (self.find)(path);
-        self.asked.borrow_mut().insert(path.to_owned(), id);
-        match id.map(|id| self.objects.blob(id)) {
-            Some(Ok(bytes)) => LocalFile::of_bytes(&bytes, CALLED_MAX),
-            Some(Err(error)) => error.into(),
-            None => LocalFile::Absent,
-        }
-    }
-}
-
-/// Which commits stood on some reference in the time.
-fn stood(history: &History, between: Option<(i64, i64)>) -> Vec<bool> {
-    let count = history.commits.len();
-    let Some((from, until)) = between else { return vec![true; count] };
-    // Nothing can have stood later than what was built on it, whatever its own time claims.
-    let mut since: Vec<i64> = history
-        .commits
-        .iter()
-        .map(|commit| commit.first_pushed.map_or(commit.text.time, |pushed| pushed.min(commit.text.time)))
-        .collect();
-    for (at, commit) in history.commits.iter().enumerate().rev() {
-        let mine = since.get(at).copied().unwrap_or(i64::MAX);
-        for parent in &commit.parents {
-            if let Some(time) = since.get_mut(*parent) {
-                *time = mine.min(*time);
-            }
-        }
-    }
-    let mut replaced: Vec<Option<i64>> = vec![None; count];
-    for commit in &history.commits {
-        let time = commit.first_pushed.map_or(commit.text.time, |pushed| pushed.max(commit.text.time));
-        for parent in &commit.parents {
-            // A stranger's commit replaces nothing on the repository's own branches.
-            let counts = commit.own || history.commits.get(*parent).is_some_and(|parent| !parent.own);
-            if let (true, Some(slot)) = (counts, replaced.get_mut(*parent)) {
-                *slot = Some(slot.map_or(time, |known| known.max(time)));
-            }
-        }
-    }
-    // What a reference still holds was not replaced at all.
-    for head in &history.heads {
-        let is_own = history.commits.get(head.commit).is_some_and(|commit| commit.own);
-        if let (true, Some(slot)) = (head.own || !is_own, replaced.get_mut(head.commit)) {
-            *slot = None;
-        }
-    }
-    since
-        .iter()
-        .zip(&replaced)
-        .map(|(since, replaced)| *since <= until && replaced.is_none_or(|replaced| replaced > from))
-        .collect()
-}
-
-type Span = (Vec<crate::report::RefSpan>, bool, Standing, Option<crate::report::Moment>);
-
-/// On which references, since when, and whether it can have run in the time.
-fn exposed(history: &History, path: &str, group: &Group) -> Span {
-    let holders: [Vec<usize>; 2] = [&group.holders, &group.in_time].map(|set| set.iter().copied().collect());
-    let outline = Outline::new(history, holders.iter().map(Vec::as_slice));
-    let follow =
-        |which| exposure::follow(history, &outline, &[which], &group.triggers, group.is_action, path);
-    let (whole, in_time) = (follow(0), follow(1));
-    let introduced = whole
-        .introduced
-        .and_then(|at| history.commits.get(at))
-        .map(|commit| exposure::moment(commit, Bound::From));
-    (whole.refs, in_time.reachable, in_time.standing.unwrap_or(Standing::Foreign), introduced)
-}
-
-/// What the repository's workflows publish with which secret, and every secret that they name.
-#[derive(Default)]
-struct Uses {
-    of: BTreeMap<String, Vec<UsedFor>>,
-    known: BTreeSet<String>,
-}
-
-/// Names of secrets that a version mentions, and what each is used for.
-type NamesAndUses = (BTreeSet<String>, Vec<(String, UsedFor)>);
-
-impl Uses {
-    fn read(objects: &Objects, history: &History) -> Self {
-        let mut newest: BTreeMap<(&str, ObjectId), usize> = BTreeMap::new();
-        for (at, commit) in history.commits.iter().enumerate() {
-            for (path, blob) in commit.files.iter() {
-                newest.insert((path.as_str(), *blob), at);
-            }
-        }
-        let handle = objects.handle();
-        let read: Vec<NamesAndUses> = newest
-            .into_par_iter()
-            .map_init(&handle, |objects, ((path, blob), at)| one_file(objects, history, path, blob, at))
-            .collect();
-        let mut uses = Self::default();
-        for (names, found) in read {
-            uses.known.extend(names);
-            for (secret, used) in found {
-                let list = uses.of.entry(secret.to_ascii_uppercase()).or_default();
-                let same = |other: &UsedFor| {
-                    (&other.registry, &other.package, &other.path)
-                        == (&used.registry, &used.package, &used.path)
-                };
-                if !list.iter().any(same) {
-                    list.push(used);
-                }
-            }
-        }
-        uses
-    }
-}
-
-fn one_file(
-    objects: &Objects,
-    history: &History,
-    path: &str,
-    blob: ObjectId,
-    at: usize,
-) -> (BTreeSet<String>, Vec<(String, UsedFor)>) {
-    let (Ok(bytes), Some(commit)) = (objects.blob(blob), history.commits.get(at)) else {
-        return Default::default();
-    };
-    let names = analysis::names_in(&String::from_utf8_lossy(&bytes));
-    if names.is_empty() {
-        return Default::default();
-    }
-    let paths = CalledPaths::new();
-    let find = |path: &str| paths.file(objects, commit.text.tree, path).file();
-    let local = AtCommit { objects, find: &find, asked: RefCell::default() };
-    let analysis = analysis::analyse(path, &bytes, &local, None);
-    let uses = analysis.uses.iter().map(|used| {
-        let package = crate::publishing::package(&used.registry, used.directory.as_deref(), &local);
-        let used_for = UsedFor {
-            registry: used.registry.clone(),
-            package: package.map(RepositoryText::new),
-            basis: Basis::Claimed,
-            path: RepositoryText::new(used.path.clone()),
-            line: used.line,
-            commit: commit.id.to_string(),
-        };
-        (used.secret.clone(), used_for)
-    });
-    (names, uses.collect())
-}
-
-fn secret(name: &str, certainty: Certainty, uses: &BTreeMap<String, Vec<UsedFor>>) -> Secret {
-    let used_for = uses.get(&name.to_ascii_uppercase()).cloned().unwrap_or_default();
-    let by_use =
-        used_for.first().map(|used| if used.registry == "testpypi" { "pypi" } else { &used.registry });
-    let kind = by_use
-        .map(str::to_owned)
-        .or_else(|| services::of_secret(name).map(|service| service.name.clone()))
-        .unwrap_or_else(|| "unknown".to_owned());
-    let rotate = services::named(&kind).map(|service| service.rotate.clone()).unwrap_or_default();
-    Secret { name: RepositoryText::new(name), kind, certainty, used_for, rotate }
-}
-
-/// Rights as people read them.
-pub fn rights(permissions: &Permissions) -> String {
-    use self::permissions::Whole;
-    match permissions {
-        Permissions::Whole(Whole::ReadAll) => "reads everything".to_owned(),
-        Permissions::Whole(Whole::WriteAll) => "writes everything".to_owned(),
-        Permissions::Whole(Whole::Default) | Permissions::Unset => {
-            "what the repository's settings give; that may be to write".to_owned()
-        }
-        Permissions::Scopes(scopes) if scopes.is_empty() => "nothing".to_owned(),
-        Permissions::Scopes(scopes) => {
-            let each = scopes.iter().map(|(scope, level)| match level {
-                permissions::Level::Write => format!("writes {scope}"),
-                permissions::Level::Read => format!("reads {scope}"),
-                permissions::Level::None => format!("no {scope}"),
-            });
-            each.collect::<Vec<_>>().join(", ")
-        }
     }
 }

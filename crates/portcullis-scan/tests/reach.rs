@@ -21,8 +21,12 @@ const HOUR: i64 = 3_600;
 const START: i64 = 1_756_800_000;
 
 fn asked(repository: &Repository, action: &str, between: Option<(i64, i64)>) -> Report {
+    asked_of(&[repository], action, between)
+}
+
+fn asked_of(repositories: &[&Repository], action: &str, between: Option<(i64, i64)>) -> Report {
     let question = Question {
-        paths: vec![repository.path().to_owned()],
+        paths: repositories.iter().map(|repository| repository.path().to_owned()).collect(),
         action: action.parse().unwrap(),
         between,
         jobs: 1,
@@ -215,4 +219,120 @@ fn what_can_t_be_read_is_not_called_clean() {
     let report = asked(&repository, "owner/act", None);
     assert!(!report.document.complete);
     assert_eq!(report.document.problems.len(), 1);
+}
+
+/// A workflow on a tag runs when the tag is pushed: that it is still there says nothing.
+#[test]
+fn an_old_tag_counts_when_it_was_made() {
+    let repository = Repository::new();
+    repository.write("README", "x");
+    repository.commit("Begin"); // hour 1
+    repository.write(FLOW, &using("owner/act@v1"));
+    repository.commit("Use it"); // hour 2
+    repository.git(&["tag", "light"]);
+    repository.remove(FLOW);
+    repository.commit("Take it out"); // hour 3
+    let at = |from: i64, until: i64| Some((START + from * HOUR - 60, START + until * HOUR + 60));
+    assert_eq!(found(&repository, "owner/act", at(2, 2)).len(), 1);
+    assert_eq!(found(&repository, "owner/act", at(5, 9)).len(), 0, "the tag merely exists");
+    // A tag that was put on the old commit later.
+    repository.set_clock(START + 7 * HOUR);
+    repository.git(&["tag", "-a", "-m", "late", "late", "light"]);
+    assert_eq!(found(&repository, "owner/act", at(5, 9)).len(), 1);
+    assert_eq!(found(&repository, "owner/act", at(8, 9)).len(), 0);
+    // Of a release that no branch goes on from, only the tag is left.
+    let other = Repository::new();
+    other.write("README", "x");
+    other.commit("Begin"); // hour 1
+    other.git(&["checkout", "-q", "-b", "release"]);
+    other.write(FLOW, &using("owner/act@v1"));
+    other.commit("Use it"); // hour 2
+    other.git(&["tag", "v1"]);
+    other.git(&["checkout", "-q", "main"]);
+    other.git(&["branch", "-q", "-D", "release"]);
+    std::fs::remove_dir_all(other.path().join(".git/logs")).unwrap();
+    assert_eq!(found(&other, "owner/act", at(2, 2)).len(), 1);
+    assert_eq!(found(&other, "owner/act", at(5, 9)).len(), 0);
+}
+
+/// Through a composite action and a reusable workflow of repositories that were given too, as they were in that time.
+#[test]
+fn through_repositories_that_were_given() {
+    let inner = Repository::new();
+    inner.git(&["remote", "add", "origin", "https://github.com/Example-Org/Setup.git"]);
+    inner.write(
+        "tools/action.yml",
+        "runs:\n  using: composite\n  steps:\n    - uses: owner/act@v1\n      with: {k: '${{ inputs.k }}'}\n",
+    );
+    inner.commit("Use it"); // hour 1
+    let first = inner.git(&["rev-parse", "HEAD"]);
+    inner.write("tools/action.yml", "runs:\n  using: composite\n  steps:\n    - run: true\n");
+    inner.commit("No longer"); // hour 2
+    let middle = Repository::new();
+    middle.git(&["remote", "add", "origin", "git@github.com:example-org/flows.git"]);
+    middle.write(
+        ".github/workflows/build.yml",
+        "on: {workflow_call: {secrets: {INNER: {}}}}\njobs:\n  inner:\n    runs-on: x\n    permissions: {contents: write, id-token: write}\n    steps:\n      - uses: example-org/setup/tools@main\n      - run: make\n        env: {T: '${{ secrets.INNER }}'}\n",
+    );
+    middle.commit("Build");
+    let outer = Repository::new();
+    let call = |reference: &str| {
+        format!(
+            "on: push\npermissions: {{contents: read, id-token: write}}\njobs:\n  call:\n    uses: Example-Org/Flows/.github/workflows/build.yml@{reference}\n    secrets: {{INNER: '${{{{ secrets.OUTER }}}}'}}\n"
+        )
+    };
+    outer.write(FLOW, &call("main"));
+    outer.commit("Call it");
+    let all = [&inner, &middle, &outer];
+    let of_outer = |between| -> Vec<Finding> {
+        let report = asked_of(&all, "owner/act", between);
+        let path = outer.path().display().to_string();
+        report.document.findings.into_iter().filter(|finding| finding.repository.given == path).collect()
+    };
+    let findings = of_outer(Some((START + HOUR, START + HOUR + 60)));
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    let job = findings[0].job.as_ref().unwrap();
+    assert_eq!(job.id.unescaped(), "call / inner");
+    assert_eq!(job.references[0].path.unescaped(), "example-org/setup/tools/action.yml@main");
+    assert_eq!(secrets(&findings[0]), [("OUTER", Certainty::Possible)]);
+    assert!(job.id_token);
+    assert_eq!(job.token.permissions.level("contents"), Level::Read);
+    // Later the action of `main` used it no more.
+    assert_eq!(of_outer(Some((START + 5 * HOUR, START + 6 * HOUR))).len(), 0);
+    // Without the repositories in between there is nothing to follow.
+    assert!(asked(&outer, "owner/act", None).document.findings.is_empty());
+    // A commit that is named is that commit, at any time.
+    let pinned = Repository::new();
+    pinned.write(FLOW, &using(&format!("example-org/setup/tools@{}", first.trim())));
+    pinned.commit("Pin it");
+    let report = asked_of(&[&inner, &pinned], "owner/act", Some((START + 5 * HOUR, START + 6 * HOUR)));
+    assert_eq!(report.document.findings.len(), 1, "{:#?}", report.document.findings);
+    assert_eq!(secrets(&report.document.findings[0]), [("KEY", Certainty::Certain)]);
+}
+
+/// Files that call each other make no endless run, and hide nothing that stands beside them.
+#[test]
+fn calls_in_a_circle_come_to_an_end() {
+    let repository = Repository::new();
+    repository.git(&["remote", "add", "origin", "https://github.com/example/circle.git"]);
+    let around: String = ["./a", "./b", "example/circle/a@main", "example/circle/b@main"]
+        .iter()
+        .cycle()
+        .take(40)
+        .map(|uses| format!("    - uses: {uses}\n"))
+        .collect();
+    for name in ["a", "b"] {
+        repository
+            .write(&format!("{name}/action.yml"), &format!("runs:\n  using: composite\n  steps:\n{around}"));
+    }
+    let steps: String = around.lines().map(|line| format!("  {line}\n")).collect();
+    repository.write(
+        FLOW,
+        &format!("on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - uses: owner/act@v1\n{steps}"),
+    );
+    repository.commit("Go around");
+    let report = asked(&repository, "owner/act", None);
+    assert_eq!(report.document.findings.len(), 1);
+    assert!(report.document.problems.iter().any(|problem| problem.kind == "over-limit"));
+    assert!(!report.document.complete);
 }

@@ -13,12 +13,17 @@ use crate::Outcome;
 use crate::output::{self, Destination, Format, Manner};
 use crate::scan::{progress, seconds};
 
+/// Seconds of a day; times are UTC, which has no others.
+const DAY: i64 = 86_400;
+
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   portcullis reach --action owner/changed-files ~/src
   portcullis reach --action owner/changed-files@v45 --between 2025-03-14 2025-03-16 ~/src --format json
 
-A time without an hour is midnight, UTC. Exit code 0: no job used it; 1: some did; 2: nothing could be read.")]
+Dates are whole days, UTC, the last one included. A version on a branch counts while it was the newest there; one on a tag,
+when the tag was made. Actions and workflows of other repositories are followed where those are among the paths.
+Exit code 0: no job used it; 1: some did; 2: nothing could be read.")]
 pub(crate) struct Arguments {
     /// The action that was taken over; with a tag or branch only that, with a full commit id also those who pinned it
     #[arg(long, value_name = "OWNER/REPO[@REF]")]
@@ -92,7 +97,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
 fn question(arguments: &Arguments) -> anyhow::Result<Question> {
     let between = match arguments.between.as_deref() {
         Some([from, until]) => {
+            let whole_day =
+                until.parse::<jiff::civil::Date>().is_ok() && until.parse::<jiff::Timestamp>().is_err();
             let (from, until) = (seconds("--between", from)?, seconds("--between", until)?);
+            // A date as the end is that day to its last second.
+            let until = if whole_day { until + DAY - 1 } else { until };
             if until < from {
                 bail!("reading --between: the second time is before the first");
             }
@@ -102,4 +111,38 @@ fn question(arguments: &Arguments) -> anyhow::Result<Question> {
     };
     let paths = if arguments.paths.is_empty() { vec![PathBuf::from(".")] } else { arguments.paths.clone() };
     Ok(Question { paths, action: arguments.action.clone(), between, jobs: arguments.jobs })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn between(from: &str, until: &str) -> anyhow::Result<Option<(i64, i64)>> {
+        let line = ["reach", "--action", "owner/act", "--between", from, until];
+        Ok(question(&Line::parse_from(line).arguments)?.between)
+    }
+
+    #[test]
+    fn a_date_as_the_end_is_that_whole_day() {
+        let midnight = 1_741_910_400;
+        assert_eq!(between("2025-03-14", "2025-03-14").unwrap(), Some((midnight, midnight + 86_399)));
+        assert_eq!(
+            between("2025-03-14", "2025-03-15T00:00:00Z").unwrap(),
+            Some((midnight, midnight + 86_400))
+        );
+        assert_eq!(
+            between("2025-03-14T12:00:00Z", "2025-03-14").unwrap(),
+            Some((midnight + 43_200, midnight + 86_399))
+        );
+        assert!(between("2025-03-15", "2025-03-14").is_err());
+        assert!(between("yesterday", "2025-03-14").is_err());
+    }
 }

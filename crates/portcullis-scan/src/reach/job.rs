@@ -3,11 +3,12 @@
 //! An action runs as its job does: it gets its inputs and its environment, and it can read the memory of the runner, where
 //! every secret of the job stands. The first are certain, the others possible.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::action::Action;
+use super::elsewhere::Elsewhere;
 use super::names::{Handed, Names};
 use super::permissions::{Level, Permissions};
 use crate::flow::{CALLS_MAX, LocalFiles};
@@ -19,6 +20,8 @@ use crate::yaml::Node;
 
 /// Most files read for one workflow.
 const FILES_MAX: usize = 64;
+/// Most calls followed for one workflow: files that call each other could make more of them than anybody waits for.
+pub(super) const FOLLOWED_MAX: usize = 2_000;
 
 /// A job that uses the action.
 #[derive(Clone, Debug)]
@@ -56,16 +59,24 @@ pub(super) struct Reading {
     pub(super) problem: Option<String>,
     /// Files that it calls, there or not.
     pub(super) called: BTreeSet<String>,
+    /// Whether it calls more than is followed.
+    pub(super) is_cut: bool,
 }
 
 /// Reads one version.
-pub(super) fn read(path: &str, text: &str, action: &Action, local: &dyn LocalFiles) -> Reading {
+pub(super) fn read(
+    path: &str,
+    text: &str,
+    action: &Action,
+    local: &dyn LocalFiles,
+    elsewhere: &Elsewhere,
+) -> Reading {
     let root = match crate::yaml::parse(text) {
         Ok(root) => root,
         Err(error) => return Reading { problem: Some(error.to_string()), ..Reading::default() },
     };
     let workflow = Workflow::read(&root);
-    let reader = Reader { action, local, called: RefCell::default() };
+    let reader = Reader { action, local, elsewhere, called: RefCell::default(), followed: Cell::new(0) };
     let mut reading =
         Reading { triggers: workflow.triggers.clone(), is_action: workflow.is_action, ..Reading::default() };
     let file = File { path: path.to_owned(), text: text.to_owned(), root, workflow };
@@ -85,6 +96,7 @@ pub(super) fn read(path: &str, text: &str, action: &Action, local: &dyn LocalFil
     } else {
         reader.workflow(&file, &Handed::Own, None, "", 0, &mut reading.jobs);
     }
+    reading.is_cut = reader.followed.get() > FOLLOWED_MAX;
     reading.called = reader.called.into_inner();
     reading
 }
@@ -99,12 +111,15 @@ struct File {
 struct Reader<'r> {
     action: &'r Action,
     local: &'r dyn LocalFiles,
+    elsewhere: &'r Elsewhere,
     called: RefCell<BTreeSet<String>>,
+    followed: Cell<usize>,
 }
 
 impl Reader<'_> {
     /// A file of the same repository at the same commit.
     fn open(&self, path: &str) -> Option<File> {
+        self.follows().then_some(())?;
         let mut called = self.called.borrow_mut();
         if called.len() >= FILES_MAX && !called.contains(path) {
             return None;
@@ -114,6 +129,21 @@ impl Reader<'_> {
         let root = crate::yaml::parse(&text).ok()?;
         let workflow = Workflow::read(&root);
         Some(File { path: path.to_owned(), text, root, workflow })
+    }
+
+    /// Whether one more call may be followed.
+    fn follows(&self) -> bool {
+        let followed = self.followed.get();
+        self.followed.set(followed + 1);
+        followed < FOLLOWED_MAX
+    }
+
+    /// A file of another repository.
+    fn open_elsewhere(&self, (path, text): (String, String)) -> Option<File> {
+        self.follows().then_some(())?;
+        let root = crate::yaml::parse(&text).ok()?;
+        let workflow = Workflow::read(&root);
+        Some(File { path, text, root, workflow })
     }
 
     fn workflow(
@@ -181,6 +211,13 @@ impl Reader<'_> {
                     },
                     HandedSecrets::Named(entries) => reached.handed.add(&Names::of(entries)),
                 }
+            } else if depth < CALLS_MAX {
+                let versions = self.elsewhere.workflow(text);
+                for called in versions.into_iter().filter_map(|version| self.open_elsewhere(version)) {
+                    let handed = handed(job, secrets);
+                    let rights = Some(&reached.permissions);
+                    self.workflow(&called, &handed, rights, &format!("{name} / "), depth + 1, found);
+                }
             }
         }
         // `GITHUB_ENV` of earlier steps.
@@ -222,10 +259,17 @@ impl Reader<'_> {
         if self.action.is_used_by(text) {
             return vec![reference(file, uses)];
         }
-        let Some(folder) = text.strip_prefix("./") else { return Vec::new() };
         if depth >= CALLS_MAX {
             return Vec::new();
         }
+        let Some(folder) = text.strip_prefix("./") else {
+            let versions = self.elsewhere.action(text);
+            let called = versions.into_iter().filter_map(|version| self.open_elsewhere(version));
+            let mut references: Vec<ActionReference> =
+                called.flat_map(|called| self.steps_of_action(&called, depth + 1)).collect();
+            references.dedup();
+            return references;
+        };
         let folder = folder.trim_end_matches('/');
         let called = ["action.yml", "action.yaml"].into_iter().find_map(|name| {
             self.open(&if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })

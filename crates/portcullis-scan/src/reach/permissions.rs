@@ -110,6 +110,26 @@ impl Permissions {
     }
 }
 
+/// Rights as people read them.
+pub fn rights(permissions: &Permissions) -> String {
+    match permissions {
+        Permissions::Whole(Whole::ReadAll) => "reads everything".to_owned(),
+        Permissions::Whole(Whole::WriteAll) => "writes everything".to_owned(),
+        Permissions::Whole(Whole::Default) | Permissions::Unset => {
+            "what the repository's settings give; that may be to write".to_owned()
+        }
+        Permissions::Scopes(scopes) if scopes.is_empty() => "nothing".to_owned(),
+        Permissions::Scopes(scopes) => {
+            let each = scopes.iter().map(|(scope, level)| match level {
+                Level::Write => format!("writes {scope}"),
+                Level::Read => format!("reads {scope}"),
+                Level::None => format!("no {scope}"),
+            });
+            each.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
