@@ -194,15 +194,28 @@ fn a_release_is_run_only_if_its_digest_is_the_one_that_was_given() {
     std::fs::create_dir(&tools).unwrap();
     let script = "#!/usr/bin/env bash\nset -e\necho \"$@\" > asked\nwhile [ \"$1\" != --output ]; do shift; done\ncp release.tar.gz \"$2\"\n";
     std::fs::write(tools.join("curl"), script).unwrap();
-    let pack = "chmod +x tools/curl && mkdir release && cp \"$PROGRAM\" release/portcullis && tar -czf release.tar.gz -C release portcullis && sha256sum release.tar.gz";
-    let packed =
-        Command::new("bash").args(["-c", pack]).current_dir(folder).env("PROGRAM", PROGRAM).output().unwrap();
-    let real = String::from_utf8_lossy(&packed.stdout)[..64].to_owned();
+    let chmod = Command::new("chmod").arg("+x").arg(tools.join("curl")).status().unwrap();
+    assert!(chmod.success());
+    let releases = folder.join("releases");
+    let packed = Command::new(root().join(".ci/release")).arg(&releases).arg(PROGRAM).output().unwrap();
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let said = String::from_utf8_lossy(&packed.stdout).into_owned();
+    let (real, archive) = said.trim_end().split_once("  ").unwrap();
+    std::fs::copy(archive, folder.join("release.tar.gz")).unwrap();
+    let listed = Command::new("tar").arg("-tzf").arg(archive).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for name in ["portcullis", "man/portcullis-scan.1", "completions/portcullis.zsh", "LICENSE-MIT"] {
+        assert!(listed.lines().any(|line| line == name), "{name} is not in {listed}");
+    }
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-    for (given, code) in [(real.as_str(), Some(1)), (digest.as_str(), Some(2))] {
+    for (given, code) in [(real, Some(1)), (digest.as_str(), Some(2))] {
         let (ran, _) = runner.run_with_path(
             &path,
-            &[("version", "0.1.0"), ("sha256", given), ("paths", ".github/workflows/w.yml")],
+            &[
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("sha256", given),
+                ("paths", ".github/workflows/w.yml"),
+            ],
         );
         assert_eq!(
             ran.status.code(),
@@ -213,8 +226,11 @@ fn a_release_is_run_only_if_its_digest_is_the_one_that_was_given() {
         );
     }
     let asked = std::fs::read_to_string(folder.join("asked")).unwrap();
-    let address = "https://forge.invalid/example-org/portcullis/releases/download/v0.1.0/portcullis-0.1.0-x86_64-unknown-linux-gnu.tar.gz";
-    assert!(asked.trim_end().ends_with(address) && asked.contains("--proto =https"), "{asked}");
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("portcullis-{version}-x86_64-unknown-linux-gnu.tar.gz");
+    assert_eq!(Path::new(archive).file_name().unwrap(), name.as_str());
+    let address = format!("https://forge.invalid/example-org/portcullis/releases/download/v{version}/{name}");
+    assert!(asked.trim_end().ends_with(&address) && asked.contains("--proto =https"), "{asked}");
 }
 
 #[test]
