@@ -85,3 +85,37 @@ def test_what_can_not_run_says_why(program, tree, tmp_path):
     clean = WorkTree(tmp_path / "clean")
     clean.commit("Release", project_files("lanternfish"))
     program.program("fix", "--remove-malicious", clean.folder).ok()
+
+
+def test_a_clone_takes_it_out_of_the_remotes_branches_too(program, tree, tmp_path):
+    """`dev` is only the remote's; the fork's branches are another's; `main` is here and there."""
+    clone = WorkTree(tmp_path / "copy")
+    clone.git("remote", "add", "origin", str(tree.folder))
+    clone.git("fetch", "--quiet", "origin")
+    clone.git("checkout", "--quiet", "-B", "main", "origin/main")
+    clone.git("update-ref", "refs/remotes/fork/theirs", "origin/main")
+    clone.git("remote", "add", "fork", "https://github.com/example/fork.git")
+    patches = removals(program, clone)
+    assert set(patches) == {"refs/heads/main", "refs/remotes/origin/dev"}
+    before = clone.git("rev-parse", "origin/dev")
+    done = removals(program, clone, "--write", *AUTHOR)
+    assert clone.git("rev-parse", "dev") == done["refs/remotes/origin/dev"]["commit"]
+    assert clone.git("rev-parse", "origin/dev") == before == clone.git("rev-parse", "dev~")
+    assert clone.git("diff-tree", "-r", "--no-commit-id", "--name-status", "dev") == f"D\t{MALICIOUS_PATH}"
+    # What is left to do is to push.
+    program.program("fix", "--remove-malicious", clone.folder).ended_with(0)
+    # A branch of the same name that goes elsewhere is not touched: the patch is all there is.
+    clone.git("branch", "--force", "dev", "origin/old")
+    apart = removals(program, clone, "--write", *AUTHOR)["refs/remotes/origin/dev"]
+    assert apart["commit"] is None and "does not go on from it" in apart["why_not"] and apart["patch"]
+    assert clone.git("rev-parse", "dev") == clone.git("rev-parse", "origin/old")
+
+
+def test_a_bare_repository(program, tree, tmp_path):
+    bare = tmp_path / "bare.git"
+    tree.git("clone", "--quiet", "--bare", str(tree.folder), str(bare))
+    done = json.loads(program.program("fix", "--remove-malicious", "--write", *AUTHOR, "--format", "json", bare).ended_with(1).stdout)
+    assert {removal["branch"] for removal in done["removals"]} == {"refs/heads/main", "refs/heads/dev"}
+    for removal in done["removals"]:
+        assert tree.git("--git-dir", str(bare), "rev-parse", removal["branch"]) == removal["commit"]
+    program.program("fix", "--remove-malicious", bare).ok()

@@ -15,11 +15,15 @@ use crate::objects::{ObjectError, Objects};
 
 /// Longest name of an author, with the mail.
 const AUTHOR_MAX: usize = 500;
+/// Most commits looked at to learn whether a local branch goes on from its remote's.
+const ANCESTORS_MAX: usize = 200_000;
+const HEADS: &str = "refs/heads/";
+const REMOTES: &str = "refs/remotes/";
 
 /// A branch with the files to take out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Full name: `refs/heads/main`.
+    /// Full name: `refs/heads/main`, `refs/remotes/origin/main`.
     pub name: String,
     /// The commit it points to.
     pub tip: ObjectId,
@@ -44,12 +48,29 @@ pub enum RemovalError {
     Write(String),
 }
 
-/// The repository's own branches that hold one of these versions (hexadecimal object ids) at its path.
+impl Branch {
+    /// The remote's branch that this is the last sight of: `main` in `refs/remotes/origin/main`.
+    pub fn of_remote(&self) -> Option<&str> {
+        self.name.strip_prefix(REMOTES)?.split_once('/').map(|(_, name)| name)
+    }
+}
+
+/// The repository's own branches that hold one of these versions (hexadecimal object ids) at its path: local ones, and those
+/// that its remote had when it was last asked. A remote's branch is left out where the local one of that name goes on from it,
+/// for that one is pushed in its place.
 pub fn standing(objects: &Objects, versions: &BTreeMap<String, BTreeSet<String>>) -> Vec<Branch> {
     let (references, _) = objects.references();
+    let remote = format!("{REMOTES}{}/", objects.own_remote());
+    let locals: BTreeMap<String, ObjectId> = references
+        .iter()
+        .filter_map(|reference| Some((reference.name.strip_prefix(HEADS)?.to_owned(), reference.id)))
+        .collect();
     references
         .into_iter()
-        .filter(|reference| reference.name.starts_with("refs/heads/"))
+        .filter(|reference| match reference.name.strip_prefix(&remote) {
+            Some(name) => !locals.get(name).is_some_and(|local| goes_on(objects, *local, reference.id)),
+            None => reference.name.starts_with(HEADS),
+        })
         .filter_map(|reference| {
             let tree = objects.commit(reference.id).ok()?.tree;
             let files: Vec<(String, ObjectId)> = versions
@@ -62,6 +83,22 @@ pub fn standing(objects: &Objects, versions: &BTreeMap<String, BTreeSet<String>>
             (!files.is_empty()).then_some(Branch { name: reference.name, tip: reference.id, files })
         })
         .collect()
+}
+
+/// Whether a commit is another one, or was built on it.
+fn goes_on(objects: &Objects, from: ObjectId, to: ObjectId) -> bool {
+    let (mut open, mut seen) = (vec![from], BTreeSet::from([from]));
+    while let Some(at) = open.pop() {
+        if at == to {
+            return true;
+        }
+        if seen.len() > ANCESTORS_MAX {
+            return false;
+        }
+        let parents = objects.commit(at).map(|commit| commit.parents).unwrap_or_default();
+        open.extend(parents.into_iter().filter(|parent| seen.insert(*parent)));
+    }
+    false
 }
 
 /// The file at a path of a tree, where one is there.
@@ -78,7 +115,8 @@ fn file(objects: &Objects, mut tree: ObjectId, path: &str) -> Option<ObjectId> {
     None
 }
 
-/// Commits the removal and moves the branch to it. `author` is `Name <mail>`, `seconds` the time since 1970.
+/// Commits the removal and moves the branch to it; for a remote's branch, to a new local branch of that name, which is not
+/// there yet: what a remote has, only a push changes. `author` is `Name <mail>`, `seconds` the time since 1970.
 ///
 /// # Errors
 /// [`RemovalError`]; objects that were written by then are unreachable and do no harm.
@@ -107,8 +145,11 @@ pub fn remove(
         message.trim_end()
     );
     let commit = write(objects, Kind::Commit, commit.as_bytes())?;
-    let name = branch.name.as_str().try_into().map_err(|_| RemovalError::Gone(branch.name.clone()))?;
-    let expected = PreviousValue::MustExistAndMatch(Target::Object(branch.tip));
+    let (name, expected) = match branch.of_remote() {
+        Some(name) => (format!("{HEADS}{name}"), PreviousValue::MustNotExist),
+        None => (branch.name.clone(), PreviousValue::MustExistAndMatch(Target::Object(branch.tip))),
+    };
+    let name = name.as_str().try_into().map_err(|_| RemovalError::Gone(branch.name.clone()))?;
     let edit = RefEdit::update(name, commit, expected, "portcullis fix: take a malicious workflow out");
     let signature = format!("{author} {seconds} +0000");
     let signature = SignatureRef::from_bytes(signature.as_bytes()).map_err(|_| RemovalError::Author)?;

@@ -65,11 +65,17 @@ pub(super) fn run(
     }
     let objects = objects::open(git).with_context(|| format!("opening `{}`", git.display()))?;
     let mut branches = removal::standing(&objects, &versions);
-    let short = |branch: &Branch| branch.name.trim_start_matches("refs/heads/").to_owned();
+    let short = |branch: &Branch| match branch.of_remote() {
+        Some(name) => name.to_owned(),
+        None => branch.name.trim_start_matches("refs/heads/").to_owned(),
+    };
     if !arguments.branch.is_empty() {
         let (references, _) = objects.references();
         if let Some(unknown) = arguments.branch.iter().find(|name| {
-            !references.iter().any(|one| one.name == format!("refs/heads/{name}") || one.name == **name)
+            let remote = format!("refs/remotes/{}/{name}", objects.own_remote());
+            !references.iter().any(|one| {
+                one.name == format!("refs/heads/{name}") || one.name == remote || one.name == **name
+            })
         }) {
             bail!("taking malicious workflows out: there is no branch {unknown:?}");
         }
@@ -131,6 +137,14 @@ fn make(
     seconds: i64,
 ) -> anyhow::Result<()> {
     let branch = &removal.branch;
+    if let Some(name) = branch.of_remote()
+        && objects.references().0.iter().any(|one| one.name == format!("refs/heads/{name}"))
+    {
+        let why =
+            format!("your branch `{name}` does not go on from it; bring them together, then apply the patch");
+        removal.why_not = Some(why);
+        return Ok(());
+    }
     if checked_out.contains(&format!("linked:{}", branch.name)) {
         removal.why_not = Some("another work tree has it checked out; apply the patch there".to_owned());
         return Ok(());
@@ -280,7 +294,18 @@ fn show(format: TextFormat, removals: &[Removal]) -> anyhow::Result<()> {
         let name = escape(&one.branch.name, Lines::One);
         match (&one.commit, &one.why_not) {
             (Some(commit), why) => {
-                writeln!(say, "{name}: commit {commit} takes it out; push it, and rotate what it had")?;
+                match one.branch.of_remote().map(|local| escape(local, Lines::One)) {
+                    Some(local) => writeln!(
+                        say,
+                        "{name}: commit {commit} takes it out, on the new branch `{local}`; push that, and rotate what it had"
+                    )?,
+                    None => {
+                        writeln!(
+                            say,
+                            "{name}: commit {commit} takes it out; push it, and rotate what it had"
+                        )?;
+                    }
+                }
                 if let Some(why) = why {
                     writeln!(say, "{name}: {}", escape(why, Lines::One))?;
                 }
