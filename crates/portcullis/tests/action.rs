@@ -171,6 +171,10 @@ fn inputs_are_never_words_or_options_of_the_shell() {
             assert!(!runner.folder.path().join("pwned").exists(), "{input}: {hostile}");
         }
     }
+    for path in ["--help", "--version"] {
+        let (ran, outputs) = runner.run(&[("binary", PROGRAM), ("paths", path)]);
+        assert_eq!((ran.status.code(), outputs.as_str()), (Some(2), ""), "{path} is a path");
+    }
     let (ran, outputs) = runner.run(&[("binary", PROGRAM), ("output", "x\nfound=false")]);
     assert_eq!((ran.status.code(), outputs.as_str()), (Some(2), ""));
 }
