@@ -85,6 +85,8 @@ pub struct Extra<'e> {
     pub push_times: Option<&'e std::collections::BTreeMap<String, i64>>,
     /// Further commits to look at; that they exist says nothing about whose they are.
     pub heads: &'e [String],
+    /// Whether only present files are asked for, so that a shallow clone lacks nothing.
+    pub present_only: bool,
 }
 
 /// Reads the whole history.
@@ -175,7 +177,7 @@ impl Reader<'_> {
                 ),
             }
         }
-        if self.objects.is_shallow() {
+        if self.objects.is_shallow() && !extra.present_only {
             self.problem(
                 "history-incomplete",
                 None,

@@ -342,6 +342,7 @@ impl<'o> Scanned<'o> {
                 pushed: &self.options.pushed_heads,
                 push_times: Some(&self.options.push_times),
                 heads: &self.options.heads,
+                present_only: !self.options.history,
             };
             history::read(&objects, &extra)
         } else {

@@ -295,11 +295,12 @@ impl Run<'_> {
         let (github, work) = (Arc::clone(&self.github), work.clone());
         let mut heads = self.heads.clone();
         let limit = self.arguments.max_fetch;
+        let present = !self.options.history && self.options.refs.is_none();
         self.runtime.spawn(async move {
-            if let Some((owner, name)) = &work.at_github {
+            if let Some((owner, name)) = work.at_github.as_ref().filter(|_| !present) {
                 github.pushes(owner, name, &mut heads).await?;
             }
-            let copy = Copy::begin(&github.client, &work.clone, &heads, limit).await?;
+            let copy = Copy::begin(&github.client, &work.clone, &heads, limit, present).await?;
             Ok((copy, heads))
         })
     }

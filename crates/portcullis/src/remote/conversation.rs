@@ -57,6 +57,8 @@ pub(crate) struct Conversation {
     pub(crate) hash: gix::hash::Kind,
     /// Whether the server leaves out what it is told to.
     pub(crate) knows_filters: bool,
+    /// Whether it can cut a history off.
+    pub(crate) knows_depth: bool,
 }
 
 impl Conversation {
@@ -120,8 +122,9 @@ impl Conversation {
             Some(_) => return Err(RemoteError::answer(&host, "its objects have an unknown kind of name")),
         };
         let fetch = capabilities.get("fetch").map(String::as_str).unwrap_or_default();
-        let knows_filters = fetch.split(' ').any(|feature| feature == "filter");
-        Ok(Self { base, host, authorization, hash, knows_filters })
+        let knows = |wanted: &str| fetch.split(' ').any(|feature| feature == wanted);
+        let (knows_filters, knows_depth) = (knows("filter"), knows("shallow"));
+        Ok(Self { base, host, authorization, hash, knows_filters, knows_depth })
     }
 
     /// All references that the server shows, also those of pull and merge requests.
@@ -160,12 +163,14 @@ impl Conversation {
     }
 
     /// Fetches objects by id into a pack, of at most `limit` bytes: commits and what they lead to (without file contents where
-    /// the server knows how), or files alone. What leads from `haves` is not sent again.
+    /// the server knows how), or files alone. What leads from `haves` is not sent again. With `tips_only`, no commit before those
+    /// that are wanted.
     pub(crate) async fn fetch(
         &self,
         client: &Client,
         wants: &[ObjectId],
         haves: &[ObjectId],
+        tips_only: bool,
         pack: &Path,
         limit: u64,
     ) -> Result<Arrived, RemoteError> {
@@ -175,6 +180,9 @@ impl Conversation {
         }
         if self.knows_filters {
             packet::line(&mut body, "filter blob:none");
+        }
+        if tips_only {
+            packet::line(&mut body, "deepen 1");
         }
         let distinct: HashSet<&ObjectId> = wants.iter().collect();
         for id in distinct {
@@ -340,6 +348,7 @@ mod tests {
             authorization: None,
             hash: gix::hash::Kind::Sha1,
             knows_filters: true,
+            knows_depth: true,
         }
     }
 

@@ -52,6 +52,7 @@ pub(crate) struct Copy {
     left: u64,
     deadline: tokio::time::Instant,
     asked: HashSet<ObjectId>,
+    tips_only: bool,
     /// Commits that are here besides those of the references.
     pub(crate) extra: BTreeSet<String>,
     /// What can't be had.
@@ -59,15 +60,18 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// Fetches commits and trees of all references and of further commits.
+    /// Fetches commits and trees of all references and of further commits; of what is `present` only the default branch's last
+    /// commit, where the server can cut a history off and says which branch that is.
     pub(crate) async fn begin(
         client: &Client,
         url: &Url,
         heads: &Heads,
         limit: u64,
+        present: bool,
     ) -> Result<Self, RemoteError> {
         let conversation = Conversation::open(client, url).await?;
         let store = Store::new(conversation.hash)?;
+        let knows_depth = conversation.knows_depth;
         let mut copy = Self {
             store,
             conversation,
@@ -75,17 +79,20 @@ impl Copy {
             left: limit,
             deadline: tokio::time::Instant::now() + TIME_LIMIT,
             asked: HashSet::new(),
+            tips_only: present && knows_depth,
             extra: BTreeSet::new(),
             gaps: Vec::new(),
         };
-        let mut references = copy.conversation.references(client).await?;
+        let mut references = copy.wanted(client).await?;
         let mut arrived = copy.get(client, &tips(&references), &[]).await;
         if let Err(RemoteError::Said { .. }) = arrived {
             // Somebody pushed between the list and the fetch.
-            references = copy.conversation.references(client).await?;
+            references = copy.wanted(client).await?;
             arrived = copy.get(client, &tips(&references), &[]).await;
         }
         copy.store.cut_off(&arrived?.shallow)?;
+        // Everything else that is fetched is fetched whole.
+        copy.tips_only = false;
         let mut tips = tips(&references);
         copy.store.name(&references)?;
         for name in &references.odd {
@@ -96,6 +103,18 @@ impl Copy {
         tips.sort_by_key(|id| Some(id) != main);
         copy.get_heads(client, heads, &tips).await;
         Ok(copy)
+    }
+
+    /// The references whose commits are fetched.
+    async fn wanted(&mut self, client: &Client) -> Result<References, RemoteError> {
+        let mut references = self.conversation.references(client).await?;
+        if self.tips_only {
+            match &references.head {
+                Some(branch) => references.list.retain(|name, _| name == branch),
+                None => self.tips_only = false,
+            }
+        }
+        Ok(references)
     }
 
     /// Where it is.
@@ -226,7 +245,7 @@ impl Copy {
             return Ok(Arrived::default());
         }
         let incoming = self.store.incoming();
-        let fetch = self.conversation.fetch(client, wants, haves, &incoming, self.left);
+        let fetch = self.conversation.fetch(client, wants, haves, self.tips_only, &incoming, self.left);
         let arrived = tokio::time::timeout_at(self.deadline, fetch)
             .await
             .unwrap_or(Err(RemoteError::TimedOut(TIME_LIMIT.as_secs())))?;

@@ -305,6 +305,25 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_is_measured_to_an_end(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400), count in 0_u32..4) {
+            let _ = measured(&bytes, Bounds::default());
+            let begun = [b"PACK\0\0\0\x02".to_vec(), count.to_be_bytes().to_vec(), bytes].concat();
+            let _ = measured(&begun, Bounds::default());
+        }
+
+        #[test]
+        fn a_good_pack_with_a_changed_byte_is_measured_to_an_end(at in 12_usize..200, to in proptest::num::u8::ANY) {
+            let base = blob(&[7; 100]);
+            let mut good = pack(&[base.clone(), delta(base.len() as u8, 100, 100, 100), blob(b"x")]);
+            if let Some(byte) = good.get_mut(at) {
+                *byte = to;
+            }
+            let _ = measured(&good, Bounds { objects: 9, size: 1_000, unpacked: 2_000, depth: 2 });
+        }
+    }
+
     #[test]
     fn a_head_that_lies_about_a_size_is_a_broken_pack() {
         for (said, real) in [(10, 11), (11, 10)] {

@@ -110,6 +110,15 @@ mod tests {
         assert_eq!(parse(DELIMITER), Ok(Some((Packet::Delimiter, 4))));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_sent_is_a_packet_or_not(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
+            if let Ok(Some((_, length))) = parse(&bytes) {
+                proptest::prop_assert!((4..=bytes.len()).contains(&length));
+            }
+        }
+    }
+
     #[tokio::test]
     async fn an_answer_is_read_to_its_limit() {
         let body = b"0006a\n0006b\n0000".to_vec();

@@ -420,3 +420,24 @@ fn what_a_hostile_server_answers_is_a_problem_and_its_words_are_escaped() {
         assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{place}: {text}");
     }
 }
+
+#[test]
+fn without_history_only_the_last_commit_of_the_default_branch_is_fetched() {
+    let forge = Forge::new();
+    let tree = forge.victim("example-org/fish", true);
+    git(&tree, &["checkout", "--quiet", "-b", "dev", "HEAD~1"]);
+    git(&tree, &["push", "--quiet", "origin", "dev"]);
+    let server = StandIn::new(&forge.root(), |_| None);
+    let url = format!("{}/example-org/fish.git", server.url);
+    let output = portcullis(&["--no-history", &url]);
+    let found = document(&output);
+    assert_eq!((output.status.code(), &found["complete"]), (Some(0), &Value::Bool(true)), "{found}");
+    assert_eq!(found["stats"]["commits"], 1);
+    let main = git(&tree, &["rev-parse", "main"]);
+    assert_eq!(server.handed_out("commit"), BTreeSet::from([main]));
+    let needed = blobs(&tree, &[("main", ".github/workflows/publish.yml"), ("main", "pyproject.toml")]);
+    assert_eq!(server.handed_out("blob"), needed);
+    // What still stands there is found.
+    git(&tree, &["push", "--quiet", "--force", "origin", "dev:main"]);
+    assert_eq!(document(&portcullis(&["--no-history", &url]))["findings"][0]["verdict"], "malicious");
+}
