@@ -9,9 +9,10 @@ use sha2::Digest;
 use crate::destination::{self, Place};
 use crate::flow::LocalFiles;
 use crate::flow::job;
-use crate::flow::trace::{Channel, Delivery, Observation, ObservationKind, Trace};
-use crate::flow::value::{Hop, HopKind, Source};
+use crate::flow::trace::{Channel, Delivery, Observation, ObservationKind, Role, Trace};
+use crate::flow::value::{Carried, Hop, HopKind, Source};
 use crate::report::{Certainty, Class, Destination, FlowHop};
+use crate::services;
 use crate::signal::Signal;
 use crate::silence::{Comments, Said};
 use crate::span::{Bytes, LineIndex, Span};
@@ -188,7 +189,7 @@ fn analyse_tree(
             analysis.seen.push(shown.seen(technique.id(), sighting, &evidence));
         }
     }
-    analysis.uses = shown.uses();
+    analysis.uses = shown.uses(&places);
     for (delivery, place) in trace.deliveries.iter().zip(&places) {
         if delivery.role == crate::flow::trace::Role::Authentication
             && let Some(host) = &place.host
@@ -526,7 +527,41 @@ impl<'t> Shown<'t> {
         }
     }
 
-    fn uses(&self) -> Vec<PublishUse> {
+    /// What secrets are used for: to publish a package, to log in to a known service, by an action that takes a credential of one
+    /// service alone.
+    fn uses(&self, places: &[Place]) -> Vec<PublishUse> {
+        let mut uses = self.publishings();
+        for (delivery, place) in self.trace.deliveries.iter().zip(places) {
+            let service = match delivery.channel {
+                Channel::Network | Channel::Repository if delivery.role == Role::Authentication => {
+                    place.service
+                }
+                Channel::Action => services::of_action(&place.name),
+                _ => None,
+            };
+            let Some(service) = service else { continue };
+            let line = |carried: &Carried| {
+                carried.trail.hops().first().map_or(0, |hop| self.span(hop.file, hop.bytes).start.line)
+            };
+            for carried in &delivery.carried {
+                // The address of a room or the name of an account is no credential.
+                if let Source::Secret(secret) = &carried.source
+                    && !crate::technique::only_settings(&BTreeSet::from([secret.clone()]))
+                {
+                    uses.push(PublishUse {
+                        secret: secret.clone(),
+                        registry: service.name.clone(),
+                        path: self.path(delivery.file).to_owned(),
+                        line: line(carried),
+                        directory: None,
+                    });
+                }
+            }
+        }
+        uses
+    }
+
+    fn publishings(&self) -> Vec<PublishUse> {
         let mut uses = Vec::new();
         for publishing in &self.trace.publishings {
             for carried in &publishing.carried {

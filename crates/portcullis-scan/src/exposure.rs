@@ -187,10 +187,15 @@ pub fn follow(
         if spans.is_empty() {
             continue;
         }
+        // Claimed or seen: the earlier of the two widens.
+        let since = spans.iter().filter_map(|span| commit_of(&span.introduced));
+        let since = since.flat_map(|commit| [Some(commit.text.time), commit.first_pushed]).flatten().min();
+        let base_version = since.is_some_and(|since| since < TARGET_OF_DEFAULT_SECONDS);
         let can_run = head.own
             && (is_action
                 || starters.iter().any(|starter| {
                     starter.fires(&head.name, history.default_branch.as_deref(), default_has_path)
+                        || base_version && starter.event == "pull_request_target"
                 }));
         exposed.reachable |= can_run;
         for span in spans.iter() {
@@ -261,6 +266,10 @@ pub fn dates_conflict(history: &History, commit: &Commit) -> bool {
             None => commit.text.author_time.saturating_sub(own) > DAY_SECONDS,
         }
 }
+
+/// Since when `pull_request_target` runs the default branch's version: 2025-12-08. Before, it was that of the branch that the
+/// pull request went to (GitHub Changelog, 2025-11-07).
+const TARGET_OF_DEFAULT_SECONDS: i64 = 1_765_152_000;
 
 /// Events for which GitHub runs only the default branch's version of a workflow
 /// (GitHub, "Events that trigger workflows").

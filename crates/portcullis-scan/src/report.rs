@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::reach::permissions::Permissions;
+use crate::services;
 use crate::span::Span;
 use crate::text::RepositoryText;
 
@@ -270,6 +271,62 @@ pub struct Secret {
     pub used_for: Vec<UsedFor>,
     /// Where to rotate it; empty where that depends on the owner.
     pub rotate: String,
+    /// How urgent that is.
+    #[serde(default)]
+    pub urgency: Urgency,
+    /// What takes its place and lives for minutes, where there is such a thing.
+    #[serde(default)]
+    pub replacement: Option<String>,
+}
+
+/// How urgent it is to rotate a secret, by what it opens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Urgency {
+    /// It publishes packages: whoever has it reaches everybody who installs them.
+    Publishes,
+    /// It writes source code or workflows: whoever has it can come back.
+    WritesCode,
+    /// It opens something else.
+    #[default]
+    Opens,
+    /// It is dead: the job's own token.
+    None,
+}
+
+impl Secret {
+    /// A secret by its name and by what is known of its uses. A use to publish says more than a name, a name that says what it
+    /// opens more than a login somewhere.
+    pub fn new(name: &str, certainty: Certainty, used_for: Vec<UsedFor>) -> Self {
+        const JOB_TOKEN: &str = "github-job-token";
+        let publishes = |used: &&UsedFor| {
+            used.registry == "testpypi"
+                || services::named(&used.registry).is_some_and(|service| service.publishes)
+        };
+        let by_use = used_for.iter().find(publishes).map(|used| used.registry.as_str());
+        let by_login = used_for.first().map(|used| used.registry.as_str());
+        let said = services::said_by(name);
+        // `PAT` says what kind of token it is, and not whose.
+        let by_name = said.filter(|(words, _)| *words != ["PAT"] || by_login.is_none());
+        let kind = match name {
+            "GITHUB_TOKEN" => JOB_TOKEN,
+            _ => by_use
+                .or_else(|| by_name.map(|(_, service)| service.name.as_str()))
+                .or(by_login)
+                .unwrap_or("unknown"),
+        };
+        let kind = if kind == "testpypi" { "pypi" } else { kind }.to_owned();
+        let service = services::named(&kind);
+        let urgency = match service {
+            _ if kind == JOB_TOKEN => Urgency::None,
+            Some(service) if service.publishes => Urgency::Publishes,
+            Some(service) if service.writes_code => Urgency::WritesCode,
+            _ => Urgency::Opens,
+        };
+        let replacement = service.map(|service| service.replacement.clone()).filter(|text| !text.is_empty());
+        let rotate = service.map(|service| service.rotate.clone()).unwrap_or_default();
+        Self { name: RepositoryText::new(name), kind, certainty, used_for, rotate, urgency, replacement }
+    }
 }
 
 /// A use of a secret.

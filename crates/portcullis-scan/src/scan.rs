@@ -819,17 +819,7 @@ impl Joint<'_> {
     }
 
     fn secret(&self, name: &str, certainty: Certainty) -> Secret {
-        let used_for = self.used_for(name);
-        let kind = used_for.first().map(|used| used.registry.clone());
-        let kind = kind.map(|kind| if kind == "testpypi" { "pypi".to_owned() } else { kind });
-        let kind = match name {
-            "GITHUB_TOKEN" => "github-job-token".to_owned(),
-            _ => kind
-                .or_else(|| services::of_secret(name).map(|service| service.name.clone()))
-                .unwrap_or_else(|| "unknown".to_owned()),
-        };
-        let rotate = services::named(&kind).map(|service| service.rotate.clone()).unwrap_or_default();
-        Secret { name: RepositoryText::new(name), kind, certainty, used_for, rotate }
+        Secret::new(name, certainty, self.used_for(name))
     }
 
     /// What the workflows of the repository, at all versions, publish with a secret.

