@@ -49,10 +49,10 @@ def as_html(text: str) -> str:
 
 def scan_picture(page, clone: Path):
     done = subprocess.run([BINARY, "scan", "."], cwd=clone, capture_output=True, text=True, timeout=60,
-                          env={"CLICOLOR_FORCE": "1", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "120"})
+                          env={"CLICOLOR_FORCE": "1", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "80"})
     assert done.returncode == 1, done.stderr
     page.set_content(f"""<body style="margin:0"><pre style="margin:0; padding:18px 22px; background:#11161a; color:#d7dde2;
-        font:14px/1.45 'DejaVu Sans Mono', monospace; display:inline-block; vertical-align:top; min-width:1060px"><span style="opacity:.7">$</span> <b>portcullis scan</b>\n\n{as_html(done.stdout).strip()}</pre></body>""")
+        font:14px/1.45 'DejaVu Sans Mono', monospace; display:inline-block; vertical-align:top; min-width:700px"><span style="opacity:.7">$</span> <b>portcullis scan</b>\n\n{as_html(done.stdout).strip()}</pre></body>""")
     page.locator("pre").screenshot(path=PICTURES / "scan.png")
 
 

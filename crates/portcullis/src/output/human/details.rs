@@ -113,7 +113,16 @@ impl<'o, W: Write> Paragraphs<'o, W> {
         self.begin("exposed", &period(exposure))?;
         let (stands, gone): (Vec<&RefSpan>, Vec<&RefSpan>) =
             exposure.refs.iter().partition(|span| span.removed.is_none());
-        let names: Vec<String> = stands.iter().map(|span| reference(&span.name)).collect();
+        // A clone has each branch twice: as its own, and as what it fetched.
+        let own: Vec<&str> =
+            stands.iter().filter_map(|span| span.name.unescaped().strip_prefix("refs/heads/")).collect();
+        let is_twin = |span: &&&RefSpan| {
+            let fetched =
+                span.name.unescaped().strip_prefix("refs/remotes/").and_then(|name| name.split_once('/'));
+            fetched.is_some_and(|(_, branch)| own.contains(&branch))
+        };
+        let names: Vec<String> =
+            stands.iter().filter(|span| !is_twin(span)).map(|span| reference(&span.name)).collect();
         if !names.is_empty() {
             self.go_on(&format!("still on {}", list(&names, NAMES_MAX)))?;
         }
@@ -214,17 +223,22 @@ impl<'o, W: Write> Paragraphs<'o, W> {
         if finding.verdict < Verdict::Suspicious {
             return Ok(());
         }
-        let mut pages: Vec<(bool, &str, Vec<String>)> = Vec::new();
+        // First what is known to publish here, then what could, then the rest.
+        let mut pages: Vec<(u8, &str, Vec<String>)> = Vec::new();
         for secret in finding.secrets.iter().filter(|secret| !secret.rotate.is_empty()) {
-            let urgent =
+            let could =
                 services::named(&secret.kind).is_some_and(|service| service.publishes || service.writes_code);
+            let rank = if !secret.used_for.is_empty() { 0 } else { 2 - u8::from(could) };
             let name = format!("`{}`", clip(&secret.name.for_terminal(), 40));
             match pages.iter_mut().find(|(_, page, _)| *page == secret.rotate) {
-                Some((_, _, names)) => names.push(name),
-                None => pages.push((!urgent, &secret.rotate, vec![name])),
+                Some((first, _, names)) => {
+                    *first = rank.min(*first);
+                    names.push(name);
+                }
+                None => pages.push((rank, &secret.rotate, vec![name])),
             }
         }
-        pages.sort_by_key(|(later, page, _)| (*later, *page));
+        pages.sort_by_key(|(rank, page, _)| (*rank, *page));
         for (_, page, names) in pages.iter().take(LINES_MAX) {
             self.go_on(&format!("rotate {} at {page}", list(names, 4)))?;
         }
