@@ -86,7 +86,7 @@ fn run_within(
         Language::Python => tree_sitter_python::LANGUAGE.into(),
         Language::JavaScript => tree_sitter_javascript::LANGUAGE.into(),
         Language::PowerShell => tree_sitter_powershell::LANGUAGE.into(),
-        Language::Other => return literals::run(tracer, environment, script),
+        Language::Other => return literals::run(tracer, state, environment, script, depth),
         Language::Shell => {
             let text = script.value(0..script.text.len(), str::to_owned);
             let script = Script::from_value(text, script.file, script.bytes(0..script.text.len()));

@@ -179,6 +179,7 @@ pub fn run(
     if let Some(output) = interpreter::code(shell, name, &call) {
         return output;
     }
+    interpreter::loaded_by(shell, &call);
     if let Some(output) = tool::run(shell, &call) {
         return output;
     }

@@ -116,8 +116,12 @@ fn assignment(body: Value) -> Value {
     };
     let open = usize::from(text.starts_with('"'));
     let Some((name, rest)) = text.get(open..).unwrap_or("").split_once('=') else {
-        // `set` with the beginning of a name lists all of them.
-        return Value::text("env");
+        // `set` with the beginning of a name lists all of them; what comes out may go on.
+        let mut out = Value::text("env ");
+        if text.starts_with(['>', '|']) {
+            out.append(super::after(&body, skipped));
+        }
+        return out;
     };
     if let Some(path) = rest.strip_prefix('<') {
         return Value::text(format!("read {} < {path}", name.trim()));

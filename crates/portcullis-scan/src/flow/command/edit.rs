@@ -3,6 +3,7 @@
 use super::Call;
 use super::filter::{input, narrowed};
 use crate::flow::shell::Shell;
+use crate::flow::trace::{Channel, Role};
 use crate::flow::value::{Encoding, HopKind, Value};
 
 /// Whether perl runs its program once for each line.
@@ -10,32 +11,107 @@ pub(super) fn edits(call: &Call<'_>) -> bool {
     call.texts().iter().any(|text| ["-p", "-n", "-i", "-lp", "-ln"].iter().any(|flag| text.starts_with(flag)))
 }
 
-/// Commands that an awk program runs: `system("…" ENVIRON["NAME"] …)`.
-pub(super) fn awk_commands(shell: &mut Shell<'_, '_>, program: &str, bytes: crate::span::Bytes) {
+/// Commands that an awk program runs: `system("…" ENVIRON["NAME"] …)`, `print … | "command"`, `"command" | getline`.
+pub(super) fn awk_commands(
+    shell: &mut Shell<'_, '_>,
+    program: &str,
+    input: &Value,
+    bytes: crate::span::Bytes,
+) {
     for (at, found) in program.match_indices("system(").take(8) {
-        let mut rest = program.get(at + found.len()..).unwrap_or("");
-        let mut code = Value::empty();
-        while let Some(first) = rest.chars().next() {
-            if first == ')' {
-                break;
-            } else if first == '"' {
-                let text = rest.get(1..).unwrap_or("");
-                let end = text.find('"').unwrap_or(text.len());
-                code.push_text(text.get(..end).unwrap_or(""));
-                rest = text.get(end + 1..).unwrap_or("");
-            } else if let Some(inner) = rest.strip_prefix("ENVIRON[") {
-                let (name, after) = inner.split_once(']').unwrap_or((inner, ""));
-                let value = shell.variable(name.trim_matches(['"', '\'', ' ']));
-                code.append(value);
-                rest = after;
-            } else {
-                rest = rest.get(first.len_utf8()..).unwrap_or("");
-            }
+        let rest = program.get(at + found.len()..).unwrap_or("");
+        let code = awk_expression(shell, rest.split(')').next().unwrap_or(""), &[], input);
+        run_awk_code(shell, code, Value::empty(), bytes);
+    }
+    // `name = "…" …`, for the statements behind it.
+    let mut variables: Vec<(String, Value)> = Vec::new();
+    let body = program.split_once('{').map_or(program, |(_, body)| body);
+    for statement in body.split([';', '\n', '}']).take(64) {
+        let statement = statement.trim().trim_start_matches('{').trim();
+        if let Some((name, value)) = statement.split_once('=')
+            && name.trim().chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !value.starts_with('=')
+        {
+            let value = awk_expression(shell, value, &variables, input);
+            variables.push((name.trim().to_owned(), value));
+            continue;
         }
-        if !code.is_empty() && shell.depth() < 60 {
-            shell.run_code(code, bytes, Vec::new());
+        let Some((left, right)) = statement.split_once("|&").or_else(|| statement.split_once('|')) else {
+            continue;
+        };
+        if right.trim_start_matches('|').trim().starts_with("getline") {
+            let code = awk_expression(shell, left, &variables, input);
+            run_awk_code(shell, code, Value::empty(), bytes);
+            continue;
+        }
+        let Some(printed) = left.trim().strip_prefix("print") else { continue };
+        let content = awk_expression(shell, printed.trim_start_matches('f'), &variables, input);
+        let target = awk_expression(shell, right, &variables, input);
+        let text = target.template();
+        let host = text.strip_prefix("/inet/").or_else(|| text.strip_prefix("/inet4/")).map(|rest| {
+            let mut fields = rest.split('/').skip(2);
+            format!("{}:{}", fields.next().unwrap_or(""), fields.next().unwrap_or(""))
+        });
+        match host {
+            Some(host) => {
+                let file = shell.file();
+                shell.tracer.deliver(
+                    content,
+                    Channel::Network,
+                    Role::Payload,
+                    Value::text(host),
+                    "awk",
+                    file,
+                    bytes,
+                );
+            }
+            None => run_awk_code(shell, target, content, bytes),
         }
     }
+}
+
+fn run_awk_code(shell: &mut Shell<'_, '_>, code: Value, input: Value, bytes: crate::span::Bytes) {
+    if code.is_empty() || shell.depth() > 60 {
+        return;
+    }
+    let outer = std::mem::replace(&mut shell.stdin, input);
+    shell.run_code(code, bytes, Vec::new());
+    shell.stdin = outer;
+}
+
+/// Strings, variables of the environment, fields and variables side by side.
+fn awk_expression(
+    shell: &mut Shell<'_, '_>,
+    text: &str,
+    variables: &[(String, Value)],
+    input: &Value,
+) -> Value {
+    let mut value = Value::empty();
+    let mut rest = text.trim();
+    while let Some(first) = rest.chars().next() {
+        if first == '"' {
+            let inner = rest.get(1..).unwrap_or("");
+            let end = inner.find('"').unwrap_or(inner.len());
+            value.push_text(&crate::flow::shell::decode_escapes(inner.get(..end).unwrap_or("")));
+            rest = inner.get(end + 1..).unwrap_or("");
+        } else if let Some(inner) = rest.strip_prefix("ENVIRON[") {
+            let (name, after) = inner.split_once(']').unwrap_or((inner, ""));
+            let found = shell.variable(name.trim_matches(['"', '\'', ' ']));
+            value.append(found);
+            rest = after;
+        } else if let Some(tail) = rest.strip_prefix('$') {
+            value.append(input.only_carried());
+            rest = tail.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        } else {
+            let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
+            let name = rest.get(..length).unwrap_or("");
+            if let Some((_, known)) = variables.iter().rev().find(|(known, _)| known == name) {
+                value.append(known.clone());
+            }
+            rest = rest.get(length.max(first.len_utf8())..).unwrap_or("");
+        }
+    }
+    value
 }
 
 /// `s#^#text#` and `s#$#text#`: text put before or behind each line.
@@ -63,7 +139,8 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     content.append(program.only_carried());
     if call.name.ends_with("awk") {
         let text = program.template();
-        awk_commands(shell, &text, call.bytes);
+        let lines = content.clone();
+        awk_commands(shell, &text, &lines, call.bytes);
     }
     let known = if call.name == "sed" { super::text::sed(call, &content) } else { None };
     let known =
@@ -84,6 +161,7 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if program.template().contains("ENVIRON") {
         content.append(shell.dump_environment(call.bytes));
     }
+    let reverses = call.name == "perl" && program.template().contains("reverse");
     let no_separator = call.arguments.windows(2).any(
         |pair| matches!(pair, [flag, value] if flag.value.literal() == Some("-F") && value.value.is_empty()),
     );
@@ -91,6 +169,8 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let hop = shell.hop(HopKind::Encode, &format!("through {}", call.name), call.bytes);
     let output = if let Some(output) = known {
         output
+    } else if content.carries() && reverses {
+        content.encoded(Encoding::Reversed, &hop)
     } else if content.carries() && spaces {
         content.encoded(Encoding::Spaced, &hop)
     } else {

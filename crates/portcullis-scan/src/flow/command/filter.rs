@@ -30,9 +30,13 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         },
         "cat" | "bat" | "tac" | "zcat" | "strings" | "type" => concatenate(shell, call),
         "printenv" | "env" | "compgen" => match call.operands().first() {
-            Some(name) if call.name == "printenv" => {
-                let name = name.value.template();
-                shell.variable(&name)
+            Some(_) if call.name == "printenv" => {
+                let mut all = Value::empty();
+                for name in call.operands() {
+                    all.append(shell.variable(&name.value.template()));
+                    all.push_text("\n");
+                }
+                all
             }
             _ => shell.dump_environment(call.bytes),
         },
@@ -163,6 +167,22 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                     .and_then(|before| texts.get(before))
                     .is_some_and(|before| before.starts_with("--arg"))
             };
+            // `env.NAME`, `$ENV.NAME`: these and no others.
+            let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+            let named_in_program: Vec<String> = ["env.", "$ENV."]
+                .iter()
+                .flat_map(|mark| program.split(mark).skip(1))
+                .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+                .filter(|name: &String| !name.is_empty())
+                .collect();
+            let whole =
+                program.matches("env").count() + program.matches("$ENV").count() > named_in_program.len();
+            if !named_in_program.is_empty() && !whole {
+                for name in named_in_program {
+                    content.append(shell.variable(&name));
+                }
+                return Some(content);
+            }
             let reads_environment = texts.iter().enumerate().any(|(at, text)| {
                 text.contains("$ENV")
                     || (!named(at)
@@ -214,6 +234,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 None => content,
             }
         }
+        // `ps auxe` shows the environment of every process.
+        "ps" if call.texts().iter().any(|text| {
+            let plain = text.trim_start_matches('-');
+            plain.contains('e') && plain.contains(['u', 'w', 'x']) && plain.len() < 8
+        }) && call.texts().iter().any(|text| !text.starts_with('-')) =>
+        {
+            shell.dump_environment(call.bytes)
+        }
         "gcore" if call.option(&["-o"]).is_some() => {
             let memory =
                 shell.tracer.enter(Source::RunnerMemory, "a dump of a process", shell.file(), call.bytes);
@@ -232,10 +260,28 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             shell.has_pipes = true;
             Value::empty()
         }
+        "certutil" => {
+            certutil(shell, call);
+            Value::empty()
+        }
         "expr" | "seq" | "basename" | "dirname" | "realpath" | "readlink" | "mktemp" => computed(shell, call),
         _ => return None,
     };
     Some(output)
+}
+
+/// Windows' `certutil -encode FROM TO`, `-encodehex`, `-decode`.
+fn certutil(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let operands = call.operands();
+    let (Some(from), Some(to)) = (operands.first(), operands.get(1)) else { return };
+    let content = shell.read_file(&from.value, from.bytes);
+    let content = match call.texts().first().map(|verb| verb.to_ascii_lowercase()).as_deref() {
+        Some("-encode") => encode(shell, call, content, Encoding::Base64Wrapped),
+        Some("-encodehex") => encode(shell, call, content, Encoding::Hex),
+        _ => content,
+    };
+    let path = to.value.clone();
+    shell.write_to(&path, content, false, call.bytes);
 }
 
 /// Whether something is searched for the form in which the runner's process holds secrets.

@@ -34,7 +34,9 @@ pub fn language(interpreter: &str) -> Option<Language> {
         "python" | "pypy" => Some(Language::Python),
         "node" | "nodejs" | "deno" | "bun" | "tsx" | "ts-node" => Some(Language::JavaScript),
         "pwsh" | "powershell" => Some(Language::PowerShell),
-        "ruby" | "perl" | "php" | "lua" => Some(Language::Other),
+        "ruby" | "perl" | "php" | "lua" | "luajit" | "Rscript" | "julia" | "elixir" | "groovy" | "tclsh" => {
+            Some(Language::Other)
+        }
         _ => None,
     }
 }
@@ -51,7 +53,8 @@ fn language_of_file(path: &str, text: &str) -> Option<Language> {
         "py" => Some(Language::Python),
         "js" | "mjs" | "cjs" | "ts" => Some(Language::JavaScript),
         "ps1" => Some(Language::PowerShell),
-        "rb" | "pl" | "php" => Some(Language::Other),
+        "rb" | "pl" | "php" | "lua" | "go" | "rs" | "c" | "cc" | "cpp" | "java" | "kt" | "swift" | "cs"
+        | "jl" | "R" => Some(Language::Other),
         _ => None,
     }
 }
@@ -128,11 +131,29 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
             }));
         }
         "find" | "fd" => return Some(each::find_and_run(shell, call)),
+        "npx" | "bunx" | "pnpx" if call.has(&["-c", "--call"]) => {
+            let code = call.option(&["-c", "--call"]).unwrap_or_default();
+            return Some(run_text(shell, Language::Shell, code, Vec::new(), call.bytes));
+        }
+        "npx" | "bunx" | "pnpx"
+            if call.operands().first().is_some_and(|first| language(&first.value.template()).is_some()) =>
+        {
+            let skip = call.arguments.iter().take_while(|word| word.value.prefix().starts_with('-')).count();
+            let words = call.arguments.get(skip..).unwrap_or(&[]).to_vec();
+            return Some(shell.invoke(words, call.bytes));
+        }
+        "go" | "rustc" | "gcc" | "cc" | "clang" | "g++" | "javac" | "java" | "kotlinc" | "swiftc"
+        | "swift" | "tcc" | "csc" | "dotnet-script" | "cargo" => {
+            if let Some(output) = compiled(shell, call) {
+                return Some(output);
+            }
+        }
         "npx" | "make" | "npm" | "yarn" | "pnpm"
             if !matches!(call.texts().first().map(String::as_str), Some("publish" | "config")) =>
         {
             shell.tracer.works();
             shell.observe(ObservationKind::RunsTree, Value::text(call.name), call.bytes);
+            run_written_scripts(shell, call);
             return Some(Value::unknown());
         }
         _ => {}
@@ -301,6 +322,71 @@ pub fn run_text(
             let environment = with_words(shell, &positional);
             let depth = shell.depth();
             crate::flow::code::run(shell.tracer, shell.state, &environment, other, &script, depth)
+        }
+    }
+}
+
+/// Source files that steps wrote and that are compiled or run now.
+fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
+    let mut paths: Vec<String> = call.operands().iter().map(|operand| operand.value.template()).collect();
+    if matches!(call.name, "cargo") {
+        paths = vec!["src/main.rs".to_owned(), "build.rs".to_owned()];
+    }
+    if call.name == "go" && !paths.iter().any(|path| path.ends_with(".go")) {
+        paths = vec!["main.go".to_owned()];
+    }
+    let written: Vec<String> = paths.into_iter().filter(|path| shell.state.has(path)).collect();
+    let mut output = Value::empty();
+    for path in &written {
+        let code = shell.state.read(path)?;
+        output.append(run_text(shell, Language::Other, code, Vec::new(), call.bytes));
+    }
+    (!written.is_empty()).then_some(output)
+}
+
+/// Commands in files that steps wrote for a tool which runs what stands there: `Makefile`, `package.json`, `setup.py`.
+fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let path = if call.name == "make" { "Makefile" } else { "package.json" };
+    if !shell.state.has(path) || shell.depth() > 60 {
+        return;
+    }
+    let Some(content) = shell.state.read(path) else { return };
+    if call.name == "make" {
+        for line in crate::flow::lines(&content) {
+            if let Some(code) = line.prefix().strip_prefix('\t') {
+                let indent = 1 + code.len() - code.trim_start_matches(['@', '-']).len();
+                let mut code = super::after(&line, indent);
+                for part in &mut code.parts {
+                    if let Part::Text(text) = part {
+                        *text = text.replace("$$", "$");
+                    }
+                }
+                run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+            }
+        }
+        return;
+    }
+    let Ok(document) = serde_json::from_str::<serde_json::Value>(&content.template()) else { return };
+    let Some(scripts) = document.get("scripts").and_then(serde_json::Value::as_object) else { return };
+    for code in scripts.values().filter_map(serde_json::Value::as_str).take(16) {
+        run_text(shell, Language::Shell, Value::text(code), Vec::new(), call.bytes);
+    }
+}
+
+/// Python files that a step wrote and that these tools load by themselves.
+pub(super) fn loaded_by(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let paths: &[&str] = match call.name {
+        "pip" | "pip3" | "uv" | "build" => &["setup.py"],
+        "pytest" | "tox" | "nox" => &["conftest.py", "noxfile.py"],
+        "python" | "python3" => &["sitecustomize.py"],
+        _ => return,
+    };
+    for path in paths {
+        if shell.state.has(path)
+            && shell.depth() < 60
+            && let Some(code) = shell.state.read(path)
+        {
+            run_text(shell, Language::Python, code, Vec::new(), call.bytes);
         }
     }
 }
