@@ -65,7 +65,9 @@ fn level(verdict: Verdict) -> Level<'static> {
 pub(super) fn headline(finding: &Finding) -> String {
     let technique = techniques::ALL.iter().find(|technique| technique.id() == finding.rule);
     let template = technique.map_or("{secrets}", |technique| technique.headline());
-    let certain = |certainty| certainty == Certainty::Certain || finding.rule == "unanalysed-workflow";
+    // Where the words themselves say `may` or `could`, what is possible is named, too.
+    let could = finding.rule == "unanalysed-workflow" || finding.job.is_some();
+    let certain = |certainty| certainty == Certainty::Certain || could;
     let names: Vec<String> = finding
         .secrets
         .iter()

@@ -71,6 +71,9 @@ fn result(finding: &Finding) -> Value {
     if !hops.is_empty() {
         insert(&mut result, "codeFlows", json!([{ "threadFlows": [{ "locations": hops }] }]));
     }
+    if let (Some(job), Some(properties)) = (&finding.job, result.get_mut("properties")) {
+        insert(properties, "job", serde_json::to_value(job).unwrap_or_default());
+    }
     if let Some(reason) = &finding.accepted {
         // SARIF 2.1.0, 3.35.2: `inSource` is a comment in the code, `external` what the operator keeps.
         let kind = if finding.accepted_by == Some(AcceptedBy::Comment) { "inSource" } else { "external" };
