@@ -17,12 +17,17 @@ const TOKEN: &str = "ghp_0example0token0";
 const NEVER: &str = "4102444800";
 
 fn scan(server: &StandIn, arguments: &[&str]) -> Output {
+    command(server, arguments).output().unwrap()
+}
+
+fn command(server: &StandIn, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(["scan", "--format", "jsonl", "--github-api", &server.url]).args(arguments);
     for name in ["RUST_LOG", "GITHUB_API_URL", "GITHUB_SERVER_URL", "GITLAB_TOKEN", "CI_SERVER_URL"] {
         command.env_remove(name);
     }
-    command.env("GITHUB_TOKEN", TOKEN).output().unwrap()
+    command.env("GITHUB_TOKEN", TOKEN);
+    command
 }
 
 /// Lines of the output by their type.
@@ -328,4 +333,59 @@ fn as_large_an_answer_as_may_be_is_read_and_no_larger_one() {
         });
         assert_eq!(scan(&server, &["github:example-org"]).status.code(), Some(status), "{size}");
     }
+}
+
+#[test]
+fn a_primary_limit_that_ends_soon_is_waited_for_and_one_that_only_the_text_tells_is_known() {
+    let (folder, repositories) = organisation(1);
+    let asked = AtomicUsize::new(0);
+    let server = StandIn::new(folder.path(), move |request| {
+        request.path.starts_with("/orgs/").then(|| match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                let now =
+                    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+                let answer = Answer::status(403).with("X-RateLimit-Remaining", "0");
+                answer.with("X-RateLimit-Reset", &(now + 1).to_string())
+            }
+            _ => page(request, &repositories),
+        })
+    });
+    assert_eq!(given(&lines(&scan(&server, &["github:example-org"])), "finding").len(), 1);
+
+    let server = StandIn::new(folder.path(), |_| {
+        let body = b"{\"message\": \"You have exceeded a secondary rate limit.\"}".to_vec();
+        Some(Answer { body, ..Answer::status(403) })
+    });
+    let output = scan(&server, &["--wait", "59", "github:example-org"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.contains("asks to wait for 60 s") && text.contains("59 s may still be waited"), "{text}");
+}
+
+#[test]
+fn results_come_while_other_repositories_are_still_fetched() {
+    let (folder, repositories) = organisation(6);
+    let (seen, told) = std::sync::mpsc::channel::<()>();
+    let told = Mutex::new(told);
+    let server = StandIn::new(folder.path(), move |request| {
+        if request.path.contains("fish5/activity") {
+            // Not before somebody has read a result; the test fails where that takes too long.
+            let waited = told.lock().unwrap().recv_timeout(std::time::Duration::from_secs(60));
+            return Some(
+                Answer::status(if waited.is_ok() { 404 } else { 429 }).with("Retry-After", "100000"),
+            );
+        }
+        request.path.starts_with("/orgs/").then(|| page(request, &repositories))
+    });
+    let mut child =
+        command(&server, &["github:example-org"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut reader, &mut first).unwrap();
+    seen.send(()).unwrap();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut reader, &mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(first.contains("fish0") && rest.contains("github:example-org/fish5"), "{first}{rest}");
+    assert!(!rest.contains("rate-limited"), "the last one was waited for in vain: {rest}");
 }
