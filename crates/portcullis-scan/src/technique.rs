@@ -185,16 +185,24 @@ impl Evidence<'_> {
             .filter_map(|at| self.trace.deliveries.get(*at))
             .map(|delivery| delivery.job)
             .collect();
-        let steps = jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).flat_map(|job| &job.steps);
-        steps.into_iter().any(|step| {
-            let run = step.run.as_ref().and_then(|run| run.text()).unwrap_or("");
-            let entries = step.with.iter().chain(&step.env).filter_map(|entry| entry.node.text());
-            std::iter::once(run).chain(entries).flat_map(crate::analysis::names_in).any(|name| {
-                services::of_secret(&name).is_some_and(|service| service.name == "ssh")
-                    || services::words(&name).iter().any(|word| KEYS.contains(&word.as_str()))
-                    || run.contains("sshpass") && run.contains(&name)
+        let texts =
+            jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).flat_map(|job| self.texts_of(job));
+        texts.into_iter().flat_map(str::lines).any(|line| {
+            crate::analysis::names_in(line).iter().any(|name| {
+                services::of_secret(name).is_some_and(|service| service.name == "ssh")
+                    || services::words(name).iter().any(|word| KEYS.contains(&word.as_str()))
+                    || line.contains("sshpass")
             })
         })
+    }
+
+    /// The texts of a job in which secrets can be named: its variables, scripts and inputs.
+    pub fn texts_of<'w>(&self, job: &'w crate::workflow::Job) -> Vec<&'w str> {
+        let of_steps = job.steps.iter().flat_map(|step| {
+            let entries = step.with.iter().chain(&step.env).filter_map(|entry| entry.node.text());
+            step.run.as_ref().and_then(|run| run.text()).into_iter().chain(entries)
+        });
+        job.env.iter().filter_map(|entry| entry.node.text()).chain(of_steps).collect()
     }
 
     /// Whether all that is carried was written into files of settings on the way: what an application reads at run time.

