@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_scan::analysis::analyse;
 use portcullis_scan::flow::NoFiles;
-use portcullis_scan::rewrite::{Options, Rewritten, rewrite};
+use portcullis_scan::rewrite::{Options, Rewritten, rewrite, rewrite_all};
 use portcullis_scan::workflow::Workflow;
 use portcullis_scan::yaml;
 use proptest::prelude::*;
@@ -235,6 +235,50 @@ fn an_upload_to_another_index_keeps_what_it_reads() {
     let fixed = rewritten(&format!("{head}{inside}{outside}"));
     assert!(fixed.text.contains(inside) && fixed.text.contains("TWINE_USERNAME"), "{}", fixed.text);
     assert!(!fixed.text.contains("secrets.PYPI"), "{}", fixed.text);
+}
+
+/// A called workflow has no more rights than the job that calls it, so that job gets them, and says again what it had.
+#[test]
+fn callers_grant_what_the_called_workflow_needs() {
+    let called = "on:\n  workflow_call:\n    secrets:\n      TOKEN: {required: true}\njobs:\n  up:\n    runs-on: x\n    steps:\n      - uses: actions/checkout@v4\n      - run: python -m build\n      - uses: pypa/gh-action-pypi-publish@v1\n        with:\n          password: ${{ secrets.TOKEN }}\n";
+    let between = "on: {workflow_call: {}}\njobs:\n    middle:\n        uses: ./.github/workflows/called.yml\n        secrets: inherit\n";
+    let outer = "# outer\non: push\npermissions:\n  packages: write   # images\njobs:\n  lint:\n    runs-on: x\n    steps: [{run: make}]\n  call: # here\n    needs: lint\n    uses: ./.github/workflows/between.yml # and there\n    secrets: inherit\n";
+    let other = "on: push\njobs:\n  own:\n    permissions: {contents: read}\n    uses: ./.github/workflows/called.yml\n    secrets: {TOKEN: '${{ secrets.PYPI }}'}\n";
+    let stranger = "on: push\njobs:\n  a:\n    uses: example/flows/.github/workflows/called.yml@v1\n";
+    let files: Vec<(String, String)> = [
+        ("outer", outer),
+        ("other", other),
+        ("stranger", stranger),
+        ("called", called),
+        ("between", between),
+    ]
+    .iter()
+    .map(|(name, text)| (format!(".github/workflows/{name}.yml"), (*text).to_owned()))
+    .collect();
+    let fixed = rewrite_all(&files, &NoFiles, &Options::default());
+    let text = |at: usize| fixed[at].as_ref().unwrap().text.as_str();
+    assert_eq!(
+        text(0),
+        outer.replace(
+            "    uses: ./.github/workflows/between.yml",
+            "    permissions:\n      contents: read\n      id-token: write\n      packages: write\n    uses: ./.github/workflows/between.yml"
+        )
+    );
+    assert_eq!(text(1), other.replace("{contents: read}", "{contents: read, id-token: write}"));
+    assert_eq!(text(2), stranger);
+    assert!(text(3).contains("attestations: false") && !text(3).contains("password"), "{}", text(3));
+    assert_eq!(
+        text(4),
+        between.replace(
+            "        uses:",
+            "        permissions:\n            contents: read\n            id-token: write\n        uses:"
+        )
+    );
+    let again: Vec<(String, String)> =
+        files.iter().enumerate().map(|(at, (path, _))| (path.clone(), text(at).to_owned())).collect();
+    for (at, answer) in rewrite_all(&again, &NoFiles, &Options::default()).iter().enumerate() {
+        assert_eq!(answer.as_ref().unwrap().text, text(at));
+    }
 }
 
 #[test]

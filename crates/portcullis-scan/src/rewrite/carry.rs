@@ -67,22 +67,36 @@ impl Carry {
 
 /// Names of variables that a script sets for the steps after it, where they can be read.
 pub(super) fn set_for_later(script: &str) -> Vec<String> {
-    if !script.contains("GITHUB_ENV") {
-        return Vec::new();
-    }
     let mut names = Vec::new();
-    for (at, _) in script.match_indices('=') {
-        let before = script.get(..at).unwrap_or("");
-        let name: String =
-            before.chars().rev().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let name: String = name.chars().rev().collect();
-        let starts = before.get(..before.len() - name.len()).and_then(|rest| rest.chars().next_back());
-        let begins = starts.is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '(' | '{'));
-        if begins
-            && name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            && !names.contains(&name)
-        {
-            names.push(name);
+    let of_lines = |names: &mut Vec<String>, wanted: &dyn Fn(&str) -> bool| {
+        for line in script.lines().filter(|line| wanted(line)) {
+            names.extend(assigned(line).into_iter().filter(|name| !names.contains(name)).collect::<Vec<_>>());
+        }
+    };
+    of_lines(&mut names, &|line| line.contains("GITHUB_ENV"));
+    // `{ echo A=1; echo B=2; } >> $GITHUB_ENV`: the names stand on the lines before.
+    let by_block = script.lines().any(|line| line.contains("GITHUB_ENV") && assigned(line).is_empty());
+    if by_block {
+        of_lines(&mut names, &|line| !line.contains("GITHUB_OUTPUT"));
+    }
+    names
+}
+
+/// Names before an equals sign, each the beginning of a word.
+fn assigned(line: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in line.match_indices('=') {
+        let before = line.get(..at).unwrap_or("");
+        let start = before.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| {
+            at + before.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+        });
+        let name = before.get(start..).unwrap_or("");
+        let begins = before
+            .get(..start)
+            .and_then(|rest| rest.chars().next_back())
+            .is_none_or(|c| c.is_whitespace() || matches!(c, '"' | '\'' | ';' | '(' | '{'));
+        if begins && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            names.push(name.to_owned());
         }
     }
     names
@@ -117,10 +131,16 @@ mod tests {
 
     #[test]
     fn variables_for_later_steps() {
-        assert_eq!(
-            set_for_later("V=1\necho \"VERSION=${GITHUB_REF#refs/tags/}\" >> $GITHUB_ENV\necho \"a-B=c\""),
-            ["V", "VERSION"]
-        );
+        for (script, names) in [
+            (
+                "V=1\necho \"VERSION=${GITHUB_REF#refs/tags/}\" >> $GITHUB_ENV\necho \"a-B=c\"",
+                &["VERSION"][..],
+            ),
+            ("echo v=1 >> $GITHUB_OUTPUT\necho 'NEXT=2' >> \"$GITHUB_ENV\"", &["NEXT"]),
+            ("{\n  echo A=1\n  echo B=2\n} >> $GITHUB_ENV\necho o=1 >> $GITHUB_OUTPUT", &["A", "B"]),
+        ] {
+            assert_eq!(set_for_later(script), names, "{script}");
+        }
         assert!(set_for_later("A=1").is_empty());
         assert!(has_word("x $VERSION y", "VERSION") && !has_word("MY_VERSION", "VERSION"));
     }

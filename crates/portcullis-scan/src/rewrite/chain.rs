@@ -38,7 +38,12 @@ pub(super) fn outputs(place: &Place<'_>, carry: &Carry) -> Result<Option<Edit>, 
     Ok(Some(match layout.entry(place.job_node, "outputs") {
         Some((_, value)) if layout.is_flow(value) => {
             let at = layout.content_end(value) - 1;
-            Edit::insert(at, format!(", {}", lines.join(", ")))
+            // Braces end a plain text here.
+            let quoted = carry
+                .outputs()
+                .filter(|(name, _)| !known.contains(name))
+                .map(|(name, expression)| format!("{name}: '${{{{ {} }}}}'", expression.replace('\'', "''")));
+            Edit::insert(at, format!(", {}", quoted.collect::<Vec<_>>().join(", ")))
         }
         Some((_, value)) => {
             let Content::Mapping(pairs) = &value.content else {

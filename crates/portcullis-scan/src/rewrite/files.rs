@@ -67,7 +67,8 @@ pub(super) fn of(place: &Place<'_>, script: &Script, sending: &Sending) -> Resul
     let changed = script.directory.clone().unwrap_or_default();
     let mut files: Vec<Files> = Vec::new();
     for pattern in patterns {
-        let (folder, name) = from_root(&[&directory, &changed, pattern])?;
+        let pattern = if place.is_powershell() { pattern.replace('\\', "/") } else { pattern.clone() };
+        let (folder, name) = from_root(&[&directory, &changed, &pattern])?;
         if folder.contains(['*', '?', '{']) && !folder.contains("${{") {
             return Err("the upload takes files of many folders: write the publishing job by hand".to_owned());
         }

@@ -40,7 +40,10 @@ pub(super) fn change(place: &Place<'_>, script: Option<&Script>) -> Result<Chang
     edits.retain(|edit| !moved_away.iter().any(|range| edit.start >= range.start && edit.end <= range.end));
 
     let own = place.layout().entry(place.step_node, "if").and_then(|(_, node)| node.text());
-    let kept = own.map(scalar);
+    let told = script.map(|script| told(place, script)).transpose()?.flatten();
+    let asked: Vec<String> = publishings.iter().filter_map(|one| told.as_ref()?.asks(one.sending)).collect();
+    let kept = if asked.is_empty() { own.map(scalar) } else { Some(scalar(&asked.join(" || "))) };
+    edits.extend(told.as_ref().and_then(|told| told.edit.clone()));
     let upload: String =
         artifacts.iter().map(|artifact| artifact.upload(&dash, &unit, newline, kept.as_deref())).collect();
     match script.and_then(|script| script.edits.clone()) {
@@ -68,14 +71,23 @@ pub(super) fn change(place: &Place<'_>, script: Option<&Script>) -> Result<Chang
     let mut jobs = String::new();
     let mut publishers = Vec::new();
     let (mut head, mut tail): (Option<String>, String) = (None, place.job.id.clone());
-    let conditional = own.is_some();
+    let conditional = own.is_some() || !asked.is_empty();
     for publishing in &publishings {
         let environment = environments::moved(place, &publishing.registry, &left_text, &mut carry);
         let taken: Vec<String> = head.iter().cloned().collect();
         let id = place.new_id(&wanted_id(place, publishing, &artifacts), &taken);
         let before = (tail != place.job.id).then_some(tail.as_str());
         jobs.push_str(newline);
-        jobs.push_str(&job(place, publishing, &artifacts, &id, before, &environment.text, own, &mut carry)?);
+        jobs.push_str(&job(
+            place,
+            publishing,
+            &artifacts,
+            &id,
+            before,
+            &environment.text,
+            &Condition { own, told: told.as_ref().and_then(|told| told.asks(publishing.sending)) },
+            &mut carry,
+        )?);
         publishers.push(Publisher::new(place.subject, place.found, &publishing.registry, &environment.name));
         if head.is_none() {
             edits.extend(environment.edit);
@@ -109,6 +121,54 @@ pub(super) fn change(place: &Place<'_>, script: Option<&Script>) -> Result<Chang
     notes.extend(note);
     notes.extend(super::notes(place));
     Ok(Change { edits: merged(edits), publishers, notes, head })
+}
+
+/// When something is published: as the step asks, or as its script tells.
+struct Condition<'c> {
+    own: Option<&'c str>,
+    told: Option<String>,
+}
+
+/// The step's id, by which others read what its script tells.
+struct Told {
+    id: String,
+    /// Gives the step an id, where it has none.
+    edit: Option<Edit>,
+}
+
+impl Told {
+    fn asks(&self, sending: Option<&Sending>) -> Option<String> {
+        let output = sending?.output.as_ref()?;
+        Some(format!("steps.{}.outputs.{output} == 'true'", self.id))
+    }
+}
+
+/// `None` where the script tells nothing.
+fn told(place: &Place<'_>, script: &Script) -> Result<Option<Told>, String> {
+    if script.sendings.iter().all(|sending| sending.output.is_none()) {
+        return Ok(None);
+    }
+    if place.is_powershell() {
+        return Err(
+            "the upload hangs on a condition of a PowerShell script: write it as `if:` of a step first"
+                .to_owned(),
+        );
+    }
+    if let Some(id) = &place.step.id {
+        return Ok(Some(Told { id: id.clone(), edit: None }));
+    }
+    let layout = place.layout();
+    if layout.is_flow(place.step_node) {
+        return Err("the step is written in one line: write it out first".to_owned());
+    }
+    let taken = |id: &str| place.job.steps.iter().any(|step| step.id.as_deref() == Some(id));
+    let candidates =
+        std::iter::once("upload".to_owned()).chain((2..).map(|number| format!("upload-{number}")));
+    let id = candidates.take(1_000).find(|id| !taken(id)).ok_or("the job has too many steps")?;
+    let (run, _) = layout.entry(place.step_node, "run").ok_or("the step runs nothing")?;
+    let start = run.bytes.range().start;
+    let text = format!("id: {id}{}{}", layout.newline, " ".repeat(layout.column(start)));
+    Ok(Some(Told { id, edit: Some(Edit::insert(start, text)) }))
 }
 
 /// `publish-to-pypi`; where a job publishes several packages, with the folder that each comes from.
@@ -183,14 +243,17 @@ fn job(
     id: &str,
     before: Option<&str>,
     environment: &str,
-    own: Option<&str>,
+    asks: &Condition<'_>,
     carry: &mut Carry,
 ) -> Result<String, String> {
     let (newline, keys, unit, dash) = (place.newline(), place.keys(), place.unit(), place.dash()?);
     let build = &place.job.id;
     let needs = before.map_or_else(|| build.clone(), |before| format!("[{build}, {before}]"));
     let mut text = format!("{}{id}:{newline}{keys}needs: {needs}{newline}", place.outer());
-    let condition = own.and_then(|own| condition::for_a_job(own, id, place.is_matrix(), carry));
+    let condition = match &asks.told {
+        Some(told) => Some(format!("{} == 'true'", carry.output(&format!("run-{id}"), told))),
+        None => asks.own.and_then(|own| condition::for_a_job(own, id, place.is_matrix(), carry)),
+    };
     if let Some(condition) = &condition {
         text.push_str(&format!("{keys}if: {}{newline}", scalar(condition)));
     }

@@ -204,7 +204,9 @@ pub(super) fn builds_only(place: &Place<'_>, left: &[(&Step, &Node)]) -> Vec<Edi
         let level = if reads { "read" } else { "write" };
         return vec![Edit::replace(range, format!("permissions:{newline}{indent}{unit}contents: {level}"))];
     }
-    if need == Need::Unknown { Vec::new() } else { without_identity(layout, key, value) }
+    // It was there for the publishing, where nothing else is known to use it.
+    let identity = left.iter().any(|(_, node)| may_need_identity(place, node));
+    if identity { Vec::new() } else { without_identity(layout, key, value) }
 }
 
 /// Takes `id-token: write` out of permissions; what is left may be nothing, which is not the same as none given.
@@ -220,20 +222,39 @@ fn without_identity(layout: &Layout<'_>, key: &Node, value: &Node) -> Vec<Edit> 
     layout.without(key, value, &|name, _| name.eq_ignore_ascii_case("id-token"))
 }
 
-/// Actions and commands that need the identity token; anything unknown might.
-fn may_need_identity(step: &Step) -> bool {
-    match &step.run {
-        Some(run) => {
-            let text = run.text().unwrap_or("").to_ascii_lowercase();
-            ["id_token", "idtoken", "cosign", "sigstore", "npm publish", "provenance"]
-                .iter()
-                .any(|word| text.contains(word))
-        }
-        None => {
-            !READERS.iter().any(|known| uses(step).starts_with(known))
-                || uses(step).starts_with("pypa/gh-action")
-        }
-    }
+/// What uses the identity token for something other than publishing to PyPI: clouds, vaults, signatures, other registries.
+const USES_IDENTITY: &[&str] = &[
+    "aws-actions/",
+    "role-to-assume",
+    "google-github-actions/",
+    "workload_identity",
+    "azure/",
+    "vault",
+    "attest",
+    "sigstore",
+    "slsa",
+    "cosign",
+    "deploy-pages",
+    "oidc",
+    "id_token",
+    "id-token",
+    "idtoken",
+    "npm publish",
+    "provenance",
+    "crates-io-auth",
+    "rubygems/",
+    "octo-sts",
+    "jfrog",
+    "chainguard",
+    "tailscale/",
+    "uv publish",
+    "twine upload",
+];
+
+/// Whether a step may need the identity token.
+fn may_need_identity(place: &Place<'_>, node: &Node) -> bool {
+    let text = place.layout().text.get(place.lines(node)).unwrap_or("").to_ascii_lowercase();
+    USES_IDENTITY.iter().any(|word| text.contains(word)) || text.contains("pypa/gh-action")
 }
 
 /// `id-token: write` for the whole workflow is more than its publishing needs: the other jobs lose it, where they are known
@@ -246,12 +267,16 @@ pub(super) fn not_for_all(place: &Place<'_>) -> (Vec<Edit>, Option<String>) {
     if layout.entry(value, "id-token").and_then(|(_, level)| level.text()) != Some("write") {
         return (Vec::new(), None);
     }
-    let others = place.subject.workflow.jobs.iter().any(|job| {
-        let is_this = job.id == place.job.id;
-        let relies = job.permissions.is_none() && !is_this;
-        let steps = job.steps.iter().filter(|step| !is_this || step.bytes != place.step.bytes);
-        (relies || is_this) && (job.uses.is_some() || steps.into_iter().any(may_need_identity))
+    let is_other = |job: &crate::workflow::Job| job.id != place.job.id && job.permissions.is_none();
+    let others = place.subject.workflow.jobs.iter().filter(|job| is_other(job)).any(|job| {
+        let text = layout.text.get(job.bytes.range()).unwrap_or("").to_ascii_lowercase();
+        job.uses.is_some()
+            || text.contains("pypa/gh-action")
+            || USES_IDENTITY.iter().any(|word| text.contains(word))
     });
+    let steps = place.steps();
+    let mut own = steps.iter().filter(|(step, _)| step.bytes != place.step.bytes);
+    let others = others || own.any(|(_, node)| may_need_identity(place, node));
     if others {
         let note = "the whole workflow has `id-token: write`; give it to the jobs that need it and take it out at the top";
         return (Vec::new(), Some(note.to_owned()));

@@ -85,11 +85,14 @@ impl<'p> Place<'p> {
     /// If the step does not begin its line.
     pub(super) fn dash(&self) -> Result<String, String> {
         let layout = self.layout();
-        let start = self.step_node.bytes.range().start;
-        let line = layout.text.get(layout.line_start(start)..start).unwrap_or("");
-        let plain = line.trim_start_matches(' ').starts_with('-') && line.trim_matches([' ', '-']).is_empty();
-        if plain {
-            Ok(" ".repeat(line.len() - line.trim_start_matches(' ').len()))
+        let start = self.first_line(self.step_node);
+        let line = layout.text.get(start..).unwrap_or("");
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let begins = layout.text.get(start + indent..).is_some_and(|rest| rest.starts_with('-'));
+        let before = self.step_node.bytes.range().start;
+        let plain = layout.text.get(start + indent..before).unwrap_or("").trim_matches([' ', '-']).is_empty();
+        if begins && (plain || layout.line_start(before) != start) {
+            Ok(" ".repeat(indent))
         } else {
             Err("a step does not begin on a line of its own: write the steps out first".to_owned())
         }
@@ -98,7 +101,30 @@ impl<'p> Place<'p> {
     /// The lines of a step, from its dash to its last key.
     pub(super) fn lines(&self, step: &Node) -> Range<usize> {
         let layout = self.layout();
-        layout.line_start(step.bytes.range().start)..layout.line_end(layout.content_end(step))
+        self.first_line(step)..layout.line_end(layout.content_end(step))
+    }
+
+    /// Where the line with a step's dash begins: that of its first key, or one before it with nothing but the dash.
+    fn first_line(&self, step: &Node) -> usize {
+        let layout = self.layout();
+        let own = layout.line_start(step.bytes.range().start);
+        let before_key = layout.text.get(own..step.bytes.range().start).unwrap_or("");
+        if !before_key.trim().is_empty() {
+            return own;
+        }
+        let mut at = own;
+        while at > 0 {
+            let previous = layout.line_start(at - 1);
+            let line = layout.text.get(previous..at).unwrap_or("").trim();
+            if line == "-" || line.starts_with("- #") {
+                return previous;
+            }
+            if !line.is_empty() && !line.starts_with('#') {
+                return own;
+            }
+            at = previous;
+        }
+        own
     }
 
     /// The steps with their nodes, in order.
@@ -116,6 +142,15 @@ impl<'p> Place<'p> {
         let steps = layout.entry(self.job_node, "steps").ok_or("the job has no steps")?.0;
         let start = steps.bytes.range().start;
         Ok((layout.line_start(start), " ".repeat(layout.column(start))))
+    }
+
+    /// Whether the upload's script is PowerShell's, where a path has backslashes.
+    pub(super) fn is_powershell(&self) -> bool {
+        let shell = self.step.shell.as_deref().or(self.job.shell.as_deref());
+        match shell {
+            Some(shell) => shell.contains("pwsh") || shell.contains("powershell"),
+            None => self.job.runs_on.iter().any(|label| label.to_ascii_lowercase().contains("windows")),
+        }
     }
 
     /// Whether the job runs once for each of several values.

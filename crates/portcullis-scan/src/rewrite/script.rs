@@ -39,6 +39,11 @@ pub(super) fn without_upload(layout: &Layout<'_>, scalar: &Scalar) -> Result<Scr
             .to_owned());
     }
     let (sendings, directory) = (reader.sendings, reader.directory);
+    let asked = sendings.iter().filter(|sending| sending.output.is_some()).count();
+    if asked > 0 && asked < sendings.len() {
+        return Err("one upload hangs on a condition of the script and another does not: make each a step of its own first"
+            .to_owned());
+    }
     if matches!(left, Left::Nothing) || !reader.works {
         return Ok(Script { edits: None, sendings, directory });
     }
@@ -210,9 +215,33 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_of_the_script_is_told_by_an_output() {
+        let tells = "echo 'upload=true' >> \"$GITHUB_OUTPUT\"";
+        for (script, kept) in [
+            (
+                "if [ -n \"$TAG\" ]; then\n  twine upload dist/*\nfi\n",
+                format!("if [ -n \"$TAG\" ]; then\n  {tells}\nfi\n"),
+            ),
+            (
+                "case $X in\n  a) make && poetry publish --build -u x ;;\n  *) true ;;\nesac\n",
+                format!("case $X in\n  a) make && poetry build && {tells} ;;\n  *) true ;;\nesac\n"),
+            ),
+            (
+                "if a; then poetry config pypi-token.pypi x; twine upload -r testpypi d/*; else twine upload d/*; fi\n",
+                format!(
+                    "if a; then :; echo 'upload-testpypi=true' >> \"$GITHUB_OUTPUT\"; else {tells}; fi\n"
+                ),
+            ),
+        ] {
+            assert_eq!(left(script).unwrap().0, Some(kept), "{script}");
+        }
+    }
+
+    #[test]
     fn what_is_uncertain_is_refused() {
         for script in [
-            "if [ \"$X\" = y ]; then\n  twine upload dist/*\nfi",
+            "if a; then for f in x y; do make; twine upload dist/*; done; fi",
+            "twine upload a/*\nif a; then twine upload b/*; fi",
             "make || twine upload dist/*",
             "echo \"$(twine upload dist/*)\"",
             "bash -c 'twine upload dist/*'",

@@ -124,6 +124,15 @@ const INSTALLERS: &[&str] = &[
     "oven-sh/setup-bun",
 ];
 
+/// What the installing actions of Python's tools install: `pipx` can do it without one more action to trust.
+const BY_PIPX: &[(&str, &str)] = &[
+    ("astral-sh/setup-uv", "uv"),
+    ("snok/install-poetry", "poetry"),
+    ("abatilo/actions-poetry", "poetry"),
+    ("pdm-project/setup-pdm", "pdm"),
+    ("pypa/hatch", "hatch"),
+];
+
 /// What can be installed again.
 pub(super) struct Tools<'p> {
     /// The steps that install it, and their text.
@@ -183,10 +192,16 @@ pub(super) fn only_for_building(step: &str) -> bool {
 pub(super) fn installed<'p>(place: &Place<'p>) -> Tools<'p> {
     let steps = place.steps();
     let before = steps.into_iter().take(place.at).filter(|(step, _)| installs(step));
-    let steps = before
-        .map(|(_, node)| (node, place.layout().text.get(place.lines(node)).unwrap_or("").to_owned()))
-        .collect();
-    Tools { steps }
+    let steps = before.map(|(step, node)| {
+        let lines = place.layout().text.get(place.lines(node)).unwrap_or("");
+        let tool = BY_PIPX.iter().find(|(action, _)| uses(step).starts_with(action));
+        let lines = match (tool, place.dash()) {
+            (Some((_, tool)), Ok(dash)) => format!("{dash}- run: pipx install {tool}{}", place.newline()),
+            _ => lines.to_owned(),
+        };
+        (node, lines)
+    });
+    Tools { steps: steps.collect() }
 }
 
 fn installs(step: &Step) -> bool {

@@ -107,6 +107,7 @@ impl<'s> Reader<'s> {
             "variable_assignment" | "variable_assignments" | "declaration_command" => Ok(self.assignment(node)),
             "compound_statement" | "subshell" => self.statements(node),
             "for_statement" => self.loops(node),
+            "if_statement" | "case_statement" if self.uploads_within(node) => self.asks(node),
             _ if self.uploads_within(node) => Err(
                 "the upload hangs on a condition of the script, which can't become one of a job with certainty: write it as `if:` of a step first"
                     .to_owned(),
@@ -118,6 +119,63 @@ impl<'s> Reader<'s> {
     fn stays(&mut self) -> Left {
         self.works = true;
         Left::All
+    }
+
+    /// `if …; then twine upload; fi`: the script keeps its question, and tells the answer by an output.
+    fn asks(&mut self, node: Node<'_>) -> Result<Left, String> {
+        let mut open = vec![node];
+        while let Some(at) = open.pop() {
+            self.nodes += 1;
+            if self.nodes > NODES_MAX {
+                return Err("the script is too long".to_owned());
+            }
+            let words = if at.kind() == "command" { self.words(at) } else { Vec::new() };
+            let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            let start = launcher(&texts);
+            let tail = texts.get(start..).unwrap_or_default();
+            let (mut sending, built) = match role(tail) {
+                Some(Role::Uploads(sending)) => (sending, None),
+                Some(Role::Builds(sending, left)) => (sending, Some(left.join(" "))),
+                Some(Role::Credential) => {
+                    self.edits.push((at.byte_range(), ":".to_owned()));
+                    continue;
+                }
+                None => {
+                    let plain = matches!(
+                        at.kind(),
+                        "if_statement"
+                            | "elif_clause"
+                            | "else_clause"
+                            | "case_statement"
+                            | "case_item"
+                            | "list"
+                            | "compound_statement"
+                    );
+                    if !plain && self.uploads_within(at) {
+                        return Err(
+                            "the upload stands inside another command: move it into a step of its own first"
+                                .to_owned(),
+                        );
+                    }
+                    let mut cursor = at.walk();
+                    open.extend(at.named_children(&mut cursor).filter(|_| plain));
+                    continue;
+                }
+            };
+            let output =
+                sending.registry.map_or_else(|| "upload".to_owned(), |registry| format!("upload-{registry}"));
+            let tells = format!("echo '{output}=true' >> \"$GITHUB_OUTPUT\"");
+            let kept = tail.iter().position(|word| word.ends_with("setup.py")).map_or(1, |at| at + 1);
+            let verb = words.get(start + kept).map_or(at.end_byte(), |word| word.range.start);
+            self.edits.push(match built {
+                Some(built) => (verb..at.end_byte(), format!("{built} && {tells}")),
+                None => (at.byte_range(), tells),
+            });
+            sending.output = Some(output);
+            self.sendings.push(sending);
+        }
+        self.works = true;
+        Ok(Left::Some)
     }
 
     /// A loop that does nothing but upload.

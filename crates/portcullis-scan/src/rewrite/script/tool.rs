@@ -12,6 +12,8 @@ pub(in crate::rewrite) struct Sending {
     pub(in crate::rewrite) verbose: bool,
     /// Whether the script goes on when it fails.
     pub(in crate::rewrite) may_fail: bool,
+    /// The output by which the script tells that it would upload, where that hangs on a condition of the script.
+    pub(in crate::rewrite) output: Option<String>,
 }
 
 /// What a command has to do with an upload.
