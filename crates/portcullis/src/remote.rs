@@ -14,6 +14,7 @@ mod journal;
 mod pack;
 mod packet;
 mod store;
+mod vanishing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use copy::{Copy, Heads};
 use error::RemoteError;
 use github::{Github, Listing};
 use journal::Journal;
+use vanishing::Vanishing;
 
 /// How many repositories are fetched at the same time, while another is scanned.
 const AHEAD: usize = 4;
@@ -119,7 +121,9 @@ pub(crate) fn scan_each(
         .context("starting what asks remotes")?;
     let asked: Vec<String> = addresses.iter().map(Address::shown).collect();
     let journal = arguments.resume.as_deref().map(|file| Journal::open(file, &asked, options)).transpose()?;
+    let folder = Vanishing::new(&runtime).context("making a folder for what is fetched")?;
     let mut run = Run {
+        folder,
         github: Arc::new(Github { client, api, server }),
         arguments,
         options: options.clone(),
@@ -170,6 +174,8 @@ struct Work {
 type Fetching = tokio::task::JoinHandle<Result<(Copy, Heads), RemoteError>>;
 
 struct Run<'r> {
+    /// Where all copies are.
+    folder: Vanishing,
     github: Arc<Github>,
     arguments: &'r Arguments,
     options: Options,
@@ -295,12 +301,13 @@ impl Run<'_> {
         let (github, work) = (Arc::clone(&self.github), work.clone());
         let mut heads = self.heads.clone();
         let limit = self.arguments.max_fetch;
+        let below = self.folder.path().to_owned();
         let present = !self.options.history && self.options.refs.is_none();
         self.runtime.spawn(async move {
             if let Some((owner, name)) = work.at_github.as_ref().filter(|_| !present) {
                 github.pushes(owner, name, &mut heads).await?;
             }
-            let copy = Copy::begin(&github.client, &work.clone, &heads, limit, present).await?;
+            let copy = Copy::begin(&github.client, &work.clone, &heads, limit, present, &below).await?;
             Ok((copy, heads))
         })
     }

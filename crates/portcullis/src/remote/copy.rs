@@ -68,9 +68,10 @@ impl Copy {
         heads: &Heads,
         limit: u64,
         present: bool,
+        below: &Path,
     ) -> Result<Self, RemoteError> {
         let conversation = Conversation::open(client, url).await?;
-        let store = Store::new(conversation.hash)?;
+        let store = Store::new(below, conversation.hash)?;
         let knows_depth = conversation.knows_depth;
         let mut copy = Self {
             store,

@@ -170,7 +170,7 @@ impl Github {
                     }
                 }
             }
-            next = link.map(|link| self.same(&link)).transpose()?;
+            next = link.map(|link| self.same(&url, &link)).transpose()?;
         }
         Ok(())
     }
@@ -253,8 +253,8 @@ impl Github {
     }
 
     /// The next page must be on the API's own server: the token goes with it.
-    fn same(&self, link: &str) -> Result<Url, RemoteError> {
-        link.parse::<Url>()
+    fn same(&self, page: &Url, link: &str) -> Result<Url, RemoteError> {
+        page.join(link)
             .ok()
             .filter(|url| authority(url) == authority(&self.api) && url.scheme() == self.api.scheme())
             .ok_or_else(|| RemoteError::answer(&self.host(), "its next page is on another server"))
@@ -319,14 +319,16 @@ mod tests {
 
     #[test]
     fn the_next_page_is_not_followed_to_another_server() {
-        assert!(github().same("https://api.github.com/organizations/1/repos?page=2").is_ok());
+        let page = "https://api.github.com/orgs/o/repos".parse().unwrap();
+        assert!(github().same(&page, "?page=2").is_ok());
+        assert!(github().same(&page, "https://api.github.com/organizations/1/repos?page=2").is_ok());
         for other in [
             "https://api.github.com.example/",
             "http://api.github.com/",
             "https://api.github.com:8443/",
-            "/x",
+            "//elsewhere.example/x",
         ] {
-            assert!(github().same(other).is_err(), "{other}");
+            assert!(github().same(&page, other).is_err(), "{other}");
         }
     }
 

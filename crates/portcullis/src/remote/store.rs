@@ -16,9 +16,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// An empty one.
-    pub(crate) fn new(hash: gix::hash::Kind) -> Result<Self, RemoteError> {
-        let folder = tempfile::Builder::new().prefix("portcullis-").tempdir().map_err(RemoteError::disk)?;
+    /// An empty one below a folder.
+    pub(crate) fn new(below: &Path, hash: gix::hash::Kind) -> Result<Self, RemoteError> {
+        let folder =
+            tempfile::Builder::new().prefix("repository-").tempdir_in(below).map_err(RemoteError::disk)?;
         let at = folder.path();
         for inner in ["objects/pack", "objects/info", "refs"] {
             fs::create_dir_all(at.join(inner)).map_err(RemoteError::disk)?;

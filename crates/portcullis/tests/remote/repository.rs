@@ -441,3 +441,42 @@ fn without_history_only_the_last_commit_of_the_default_branch_is_fetched() {
     git(&tree, &["push", "--quiet", "--force", "origin", "dev:main"]);
     assert_eq!(document(&portcullis(&["--no-history", &url]))["findings"][0]["verdict"], "malicious");
 }
+
+#[cfg(unix)]
+#[test]
+fn what_was_fetched_vanishes_also_where_the_scan_is_interrupted() {
+    let forge = Forge::new();
+    forge.victim("example-org/fish", true);
+    let temporary = tempfile::tempdir().unwrap();
+    let left = || std::fs::read_dir(temporary.path()).unwrap().count();
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("", 1)] {
+        // The files are asked for last: then the copy is there.
+        let (asked, reached) = std::sync::mpsc::channel::<()>();
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let (asked, gate) = (std::sync::Mutex::new(asked), std::sync::Mutex::new(gate));
+        let posts = std::sync::atomic::AtomicUsize::new(0);
+        let server = StandIn::new(&forge.root(), move |request| {
+            if request.method == "POST" && posts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 2 {
+                let _ = asked.lock().unwrap().send(());
+                let _ = gate.lock().unwrap().recv_timeout(std::time::Duration::from_secs(30));
+            }
+            None
+        });
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["scan", "--format", "json", &format!("{}/example-org/fish.git", server.url)])
+            .env("TMPDIR", temporary.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        reached.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        assert_eq!(left(), 1, "it fetches into the folder for such things");
+        if !signal.is_empty() {
+            let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+            assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        }
+        go.send(()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert_eq!(left(), 0, "{signal}");
+    }
+}
