@@ -171,6 +171,19 @@ fn the_time_of_an_exposure_is_said_in_words() {
 }
 
 #[test]
+fn the_weighing_is_shown_to_who_asks() {
+    let victim = victim();
+    let short = human(victim.path(), &[]);
+    let long = human(victim.path(), &["--explain"]);
+    let words = long.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!short.contains("weighed:") && short.len() < long.len());
+    assert!(words.contains("weighed: where it goes (foreign-destination) + weak ("), "{long}");
+    assert!(words.contains("+ greed (") && words.contains(": together malicious"), "{long}");
+    assert!(words.contains("single-purpose (weak): The job does nothing else"), "{long}");
+    assert_fits(&long, "--explain");
+}
+
+#[test]
 fn a_table_sums_up_each_repository() {
     let folder = tempfile::tempdir().unwrap();
     for (name, files) in

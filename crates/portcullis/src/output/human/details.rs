@@ -258,6 +258,9 @@ impl<'o, W: Write> Paragraphs<'o, W> {
     fn why(&mut self, finding: &Finding, explain: bool) -> io::Result<()> {
         let known: Vec<&Signal> =
             signal::ALL.iter().filter(|signal| finding.signals.iter().any(|id| id == signal.id())).collect();
+        if explain {
+            self.begin("weighed", &weighed(&known, finding.verdict))?;
+        }
         let mut name = "why";
         let mut weak = Vec::new();
         let only_weak = known.iter().all(|signal| signal.weight() == Weight::Weak) && known.len() <= 3;
@@ -305,6 +308,19 @@ impl<'o, W: Write> Paragraphs<'o, W> {
         }
         Ok(())
     }
+}
+
+/// Which kinds of signals came together, and what that makes.
+fn weighed(signals: &[&Signal], verdict: Verdict) -> String {
+    let kinds: Vec<String> = signal::WEIGHTS
+        .iter()
+        .filter_map(|weight| {
+            let ids = signals.iter().filter(|signal| signal.weight() == *weight);
+            let ids: Vec<String> = ids.map(|signal| signal.id().to_owned()).collect();
+            (!ids.is_empty()).then(|| format!("{} ({})", weight.meaning(), ids.join(", ")))
+        })
+        .collect();
+    format!("{}: together {}", kinds.join(" + "), verdict.name())
 }
 
 /// How a verdict stands in the summary.
