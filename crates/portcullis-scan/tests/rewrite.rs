@@ -281,6 +281,19 @@ fn callers_grant_what_the_called_workflow_needs() {
     }
 }
 
+/// What a script does after its upload can't be taken apart with certainty, so it is said that it comes before it now.
+#[test]
+fn what_a_script_does_afterwards_is_said() {
+    let script = |last: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: |\n          python -m build\n          twine upload dist/*\n          {last}\n        env: {{TWINE_PASSWORD: '${{{{ secrets.T }}}}'}}\n"
+        )
+    };
+    let says = |text: &str| rewritten(text).notes.iter().any(|note| note.contains("goes on afterwards"));
+    assert!(says(&script("git push --tags")));
+    assert!(!says(&script("echo done")));
+}
+
 #[test]
 fn other_registries_and_owners_are_left_alone() {
     for text in [

@@ -132,3 +132,47 @@ fn no_new_right_for_a_repository_that_still_holds_a_theft() {
     let said = text(&output.stderr);
     assert!(said.contains("registering is refused") && said.contains("security.yml"), "{said}");
 }
+
+/// The workflow that publishes is called by another one of the repository: both change, and a publisher is the called one.
+#[test]
+fn a_caller_grants_the_right() {
+    let folder = repository();
+    let path = folder.path();
+    let called = PUBLISH.replace(
+        "on:\n  push:\n    tags: ['v*']\n",
+        "on: {workflow_call: {secrets: {PYPI_API_TOKEN: {}}}}\n",
+    );
+    std::fs::write(path.join(WORKFLOW), called).unwrap();
+    let caller =
+        "on: push\njobs:\n  call:\n    uses: ./.github/workflows/release.yml\n    secrets: inherit\n";
+    std::fs::write(path.join(".github/workflows/caller.yml"), caller).unwrap();
+    let output = fix(path, &["--write", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(path.join(".github/workflows/caller.yml")).unwrap();
+    assert!(written.contains("    permissions:\n      contents: read\n      id-token: write\n"), "{written}");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let publishers = document["publishers"].as_array().unwrap();
+    assert_eq!(publishers.len(), 1);
+    assert_eq!(publishers[0]["workflow"], "release.yml");
+    let mut changed = caller.to_owned();
+    for edit in document["edits"].as_array().unwrap().iter().rev() {
+        if edit["path"] == ".github/workflows/caller.yml" {
+            let at = |key: &str| usize::try_from(edit[key].as_u64().unwrap()).unwrap();
+            changed.replace_range(at("start")..at("end"), edit["text"].as_str().unwrap());
+        }
+    }
+    assert_eq!(changed, written);
+    assert_eq!(fix(path, &[]).status.code(), Some(0));
+}
+
+/// What can't be changed is said, and is no change: exit code 0.
+#[test]
+fn an_upload_in_another_file_is_said() {
+    let folder = repository();
+    let path = folder.path();
+    let text_of = "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: make release\n        env: {TWINE_PASSWORD: '${{ secrets.T }}'}\n";
+    std::fs::write(path.join(WORKFLOW), text_of).unwrap();
+    let output = fix(path, &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("`TWINE_PASSWORD` to `make release`"), "{}", text(&output.stderr));
+}

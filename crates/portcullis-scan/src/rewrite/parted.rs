@@ -115,6 +115,12 @@ pub(super) fn change(place: &Place<'_>, script: Option<&Script>) -> Result<Chang
     });
     edits.extend(permissions::builds_only(place, &left));
     edits.extend(permissions::lowered(place).into_iter().flat_map(|(edits, _)| edits));
+    if script.is_some_and(|script| script.goes_on) {
+        notes.push(format!(
+            "the script that uploaded in `{}` goes on afterwards, and that runs before the publishing now: if it must not, put it into a step of its own behind it and run this again",
+            place.job.id
+        ));
+    }
     notes.extend(after::left_before(place));
     let (for_all, note) = permissions::not_for_all(place);
     edits.extend(for_all);

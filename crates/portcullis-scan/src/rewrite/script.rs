@@ -21,6 +21,8 @@ pub(super) struct Script {
     pub(super) sendings: Vec<Sending>,
     /// Where `cd` went to before it.
     pub(super) directory: Option<String>,
+    /// Whether it does something after the upload, which then comes before it.
+    pub(super) goes_on: bool,
 }
 
 /// Takes the uploads to PyPI out of a script.
@@ -38,17 +40,17 @@ pub(super) fn without_upload(layout: &Layout<'_>, scalar: &Scalar) -> Result<Scr
         return Err("the upload is not a command of the script itself: move it into a step of its own first"
             .to_owned());
     }
-    let (sendings, directory) = (reader.sendings, reader.directory);
+    let (sendings, directory, goes_on) = (reader.sendings, reader.directory, reader.goes_on);
     let asked = sendings.iter().filter(|sending| sending.output.is_some()).count();
     if asked > 0 && asked < sendings.len() {
         return Err("one upload hangs on a condition of the script and another does not: make each a step of its own first"
             .to_owned());
     }
     if matches!(left, Left::Nothing) || !reader.works {
-        return Ok(Script { edits: None, sendings, directory });
+        return Ok(Script { edits: None, sendings, directory, goes_on: false });
     }
     let edits = reader.edits.into_iter().map(|(range, text)| in_file(layout, scalar, range, text)).collect();
-    Ok(Script { edits: Some(edits), sendings, directory })
+    Ok(Script { edits: Some(edits), sendings, directory, goes_on })
 }
 
 /// What a step that uploads nothing itself does for the upload: `cat > ~/.pypirc`, `poetry config pypi-token.pypi`.

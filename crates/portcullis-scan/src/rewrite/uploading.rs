@@ -36,6 +36,7 @@ pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
                 edits: None,
                 sendings: vec![sending],
                 directory: None,
+                goes_on: false,
             }))
         }
         "publish" => {
@@ -58,7 +59,7 @@ pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
                     edits.push(Edit::insert(at, format!("{indent}args: {text}{}", layout.newline)));
                 }
             }
-            Some(Ok(Script { edits: Some(edits), sendings: vec![sending], directory: None }))
+            Some(Ok(Script { edits: Some(edits), sendings: vec![sending], directory: None, goes_on: false }))
         }
         _ => None,
     }

@@ -33,6 +33,8 @@ pub(super) struct Reader<'s> {
     nodes: usize,
     /// Whether something is left that does more than prepare the upload.
     pub(super) works: bool,
+    /// Whether some of that came after an upload.
+    pub(super) goes_on: bool,
 }
 
 impl<'s> Reader<'s> {
@@ -46,6 +48,7 @@ impl<'s> Reader<'s> {
             directory: None,
             nodes: 0,
             works: false,
+            goes_on: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl<'s> Reader<'s> {
 
     fn stays(&mut self) -> Left {
         self.works = true;
+        self.goes_on |= !self.sendings.is_empty();
         Left::All
     }
 
