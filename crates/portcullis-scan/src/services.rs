@@ -255,5 +255,12 @@ mod tests {
         assert!(of_host("notpypi.org").is_none());
         assert!(of_host("pypi.org.collector.example").is_none());
         assert_eq!(class_of_host("x.ngrok-free.app"), Some(Class::Tunnel));
+        // What anybody rents below the name of a cloud is not the cloud; the door through which it takes deployments is.
+        for host in ["x.azurewebsites.net", "x-uc.a.run.app", "x.execute-api.eu-west-1.amazonaws.com"] {
+            assert_eq!(class_of_host(host), Some(Class::FreeHosting), "{host}");
+        }
+        for host in ["x.scm.azurewebsites.net", "lambda.eu-west-1.amazonaws.com", "eu-docker.pkg.dev"] {
+            assert_eq!(class_of_host(host), None, "{host}");
+        }
     }
 }

@@ -69,7 +69,12 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
                 Verdict::Malicious
             }
             () if has(Signal::AllSecrets) && has(Signal::UnknownOwner) => Verdict::Suspicious,
-            () if has(Signal::ForeignDestination) || has(Signal::UnneededSecret) => Verdict::Suspicious,
+            () if has(Signal::ForeignDestination)
+                || has(Signal::UnneededSecret)
+                || has(Signal::UnrelatedSecrets) =>
+            {
+                Verdict::Suspicious
+            }
             () => Verdict::Exposed,
         },
         "secret-to-log" => match () {

@@ -310,6 +310,15 @@ const NEEDS_ANY: &[&str] = &[
     "tests",
 ];
 
+/// How many different registries and clouds secrets open. An action has a use for one, or for two where it publishes.
+fn registries_and_clouds(names: &std::collections::BTreeSet<String>) -> usize {
+    let services = names.iter().filter_map(|name| crate::services::of_secret(name));
+    let heavy = services.filter(|service| {
+        service.publishes && !service.anywhere || matches!(service.name.as_str(), "aws" | "gcp" | "azure")
+    });
+    heavy.map(|service| service.name.as_str()).collect::<std::collections::BTreeSet<_>>().len()
+}
+
 /// Whether a secret opens a registry, a cloud or a machine and the action's name says that it does something else.
 fn has_no_use(names: &std::collections::BTreeSet<String>, reference: &str) -> bool {
     let name = reference.split('@').next().unwrap_or("").to_ascii_lowercase();
@@ -409,6 +418,10 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         if delivery.channel == Channel::Action && has_no_use(&names, &reference) {
             signals.insert(Signal::UnneededSecret);
         }
+        let most = if signals.contains(&Signal::SinglePurpose) { 1 } else { 2 };
+        if delivery.channel == Channel::Action && registries_and_clouds(&names) > most {
+            signals.insert(Signal::UnrelatedSecrets);
+        }
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
 }
@@ -481,6 +494,27 @@ mod tests {
             let place = format!("repository:{}", uses.split('@').next().unwrap());
             check("secret-to-action", &step(uses), Verdict::Exposed, &["KEY"], &[&place]);
         }
+    }
+
+    #[test]
+    fn credentials_of_several_registries_and_clouds_for_one_unknown_action() {
+        let of = |work: &str, secrets: &[&str]| {
+            let with: Vec<String> =
+                secrets.iter().map(|name| format!("{name}: '${{{{ secrets.{name} }}}}'")).collect();
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n{work}      - uses: someone/deploys@v1\n        with: {{{}}}\n",
+                with.join(", ")
+            )
+        };
+        let place = &["repository:someone/deploys"];
+        let work = "      - uses: actions/checkout@v4\n      - run: make\n";
+        let (two, three) = (&["AWS_KEY", "NPM_TOKEN"], &["AWS_KEY", "NPM_TOKEN", "PYPI_TOKEN"]);
+        check("secret-to-action", &of("", two), Verdict::Suspicious, two, place);
+        check("secret-to-action", &of(work, three), Verdict::Suspicious, three, place);
+        // Near miss: a release publishes to two places, and a token of the forge goes with everything.
+        check("secret-to-action", &of(work, two), Verdict::Exposed, two, place);
+        let with_forge = &["GH_PAT", "NPM_TOKEN"];
+        check("secret-to-action", &of("", with_forge), Verdict::Exposed, with_forge, place);
     }
 
     #[test]

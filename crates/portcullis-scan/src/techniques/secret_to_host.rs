@@ -95,7 +95,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         if !everything && (!misplaced || configures) {
             return None;
         }
-        if misplaced && !greedy && service.name != "github" && !holds_login_of(evidence, &group, service) {
+        if misplaced && service.name != "github" && !holds_login_of(evidence, &group, service) {
             // Nothing of the repository's own opens the door there: it is somebody else's account.
             signals.insert(Signal::ForeignDestination);
             signals.insert(Signal::UnrelatedSecrets);
