@@ -105,6 +105,16 @@ fn a_long_line_is_cut_around_what_matters() {
 }
 
 #[test]
+fn line_ends_of_windows_are_no_news() {
+    let tree = repository(&[
+        (".gitattributes", "* -text\n"),
+        (".github/workflows/a.yml", &STEAL.replace('\n', "\r\n")),
+    ]);
+    let out = human(tree.path(), &[]);
+    assert!(out.contains("malicious[") && out.contains("curl -s") && !out.contains(r"\u{d}"), "{out}");
+}
+
+#[test]
 fn many_secrets_are_summed_up() {
     let names: Vec<String> = (0..30).map(|at| format!("SERVICE_{at}_TOKEN")).collect();
     let pairs: Vec<String> = names.iter().map(|name| format!("{name}=${{{{ secrets.{name} }}}}")).collect();
@@ -168,6 +178,33 @@ fn the_time_of_an_exposure_is_said_in_words() {
     std::fs::create_dir_all(folder.path().join(".github/workflows")).unwrap();
     std::fs::write(folder.path().join(".github/workflows/a.yml"), STEAL).unwrap();
     assert!(human(folder.path(), &[]).contains("now; no commit has this version of the file"));
+}
+
+/// Nobody is told to throw a secret away for a login at a server of his own.
+#[test]
+fn what_to_do_depends_on_how_sure_it_is() {
+    let login = |scheme: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          curl -H 'Authorization: Bearer ${{{{ secrets.ARGO_TOKEN }}}}' {scheme}://argo-dev.widgets.test/x\n"
+        )
+    };
+    let said = |text: &str| {
+        let tree = repository(&[(".github/workflows/a.yml", text)]);
+        let out = human(tree.path(), &[]);
+        out.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let exposed = said(&login("https"));
+    assert!(exposed.contains("exposed[secret-to-host]"), "{exposed}");
+    assert!(exposed.contains("do: nothing, if the place is yours: say so beside it, `# portcullis: accept secret-to-host REASON`"), "{exposed}");
+    let suspicious = said(&login("http"));
+    assert!(suspicious.contains("suspicious[secret-to-host]"), "{suspicious}");
+    assert!(
+        suspicious.contains(
+            "do: ask whoever wrote it why the secret goes there. If it should: scan with --accept "
+        ),
+        "{suspicious}"
+    );
+    assert!(said(STEAL).contains("do: invalidate every secret listed"));
 }
 
 #[test]

@@ -209,17 +209,7 @@ impl<'o, W: Write> Paragraphs<'o, W> {
     }
 
     fn what_to_do(&mut self, finding: &Finding) -> io::Result<()> {
-        let technique = techniques::ALL.iter().find(|technique| technique.id() == finding.rule);
-        let remedy = match technique {
-            // What helps against a stranger's mistake helps nothing against his intent.
-            Some(_) if finding.rule == "secret-to-action" && finding.verdict >= Verdict::Suspicious => {
-                "find out who made this action and who put it there; if nobody can say, invalidate every secret listed and take \
-                 it out"
-            }
-            Some(technique) => technique.remedy(),
-            None => "look at it",
-        };
-        self.begin("do", remedy)?;
+        self.begin("do", &remedy(finding))?;
         if finding.verdict < Verdict::Suspicious {
             return Ok(());
         }
@@ -307,6 +297,35 @@ impl<'o, W: Write> Paragraphs<'o, W> {
             self.go_on(&format!("and {} more files; --format json has them", alike.len() - LINES_MAX))?;
         }
         Ok(())
+    }
+}
+
+/// What to do, which depends on how sure it is that something happened.
+fn remedy(finding: &Finding) -> String {
+    let technique = techniques::ALL.iter().find(|technique| technique.id() == finding.rule);
+    let remedy = technique.map_or("look at it", |technique| technique.remedy());
+    // Rules whose remedy is for a theft, and not for a habit.
+    let is_theft = finding.rule.starts_with("secret-to-")
+        && !matches!(
+            finding.rule.as_str(),
+            "secret-to-action" | "secret-to-disk" | "secret-to-unknown-command"
+        );
+    match finding.verdict {
+        // What helps against a stranger's mistake helps nothing against his intent.
+        Verdict::Malicious | Verdict::Suspicious if finding.rule == "secret-to-action" => {
+            "find out who made this action and who put it there; if nobody can say, invalidate every secret listed and take it \
+             out"
+                .to_owned()
+        }
+        Verdict::Suspicious if is_theft => format!(
+            "ask whoever wrote it why the secret goes there. If it should: scan with --accept {}=REASON. If nobody can say: {remedy}",
+            finding.id
+        ),
+        Verdict::Exposed if is_theft => format!(
+            "nothing, if the place is yours: say so beside it, `# portcullis: accept {} REASON`. If nobody knows it: {remedy}",
+            finding.rule
+        ),
+        _ => remedy.to_owned(),
     }
 }
 

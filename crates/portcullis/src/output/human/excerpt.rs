@@ -109,7 +109,9 @@ pub(super) fn of<'a>(
     let marks = marks(finding);
     let first = marks.iter().map(|mark| mark.span.start.line).min()?.max(1) as usize;
     let last = marks.iter().map(|mark| mark.span.start.line).max()?.max(1) as usize;
-    let lines: Vec<&str> = text.split('\n').skip(first - 1).take(last - first + 1).collect();
+    // Files of Windows end their lines with a carriage return, which is no news.
+    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let lines: Vec<&str> = lines.skip(first - 1).take(last - first + 1).collect();
     let on = |number: usize| {
         marks.iter().filter(move |mark| mark.span.start.line as usize == number).collect::<Vec<_>>()
     };
