@@ -38,8 +38,9 @@ use vanishing::Vanishing;
 
 /// How many repositories are fetched at the same time, while another is scanned.
 const AHEAD: usize = 4;
-/// How often a scan may ask for further files: each script that calls another takes one time.
-const ROUND_LIMIT: usize = 12;
+/// How often a scan may ask for further files: each script that calls another takes one time, and the scanner follows no more
+/// than 64 of them.
+const ROUND_LIMIT: usize = 72;
 
 /// How remotes are asked.
 #[derive(clap::Args)]
@@ -116,7 +117,7 @@ pub(crate) fn scan_each(
         Some(text) if has_api_of_its_own(&api) => base(text, "GITHUB_SERVER_URL")?,
         _ => github::server_of(&api),
     };
-    let tokens = tokens(&[&api, &server]);
+    let tokens = tokens(&[&api, &server], |name| std::env::var(name).ok());
     let client = Client::new(arguments.private_hosts, tokens, Duration::from_secs(arguments.wait))
         .context("starting what asks remotes")?;
     let asked: Vec<String> = addresses.iter().map(Address::shown).collect();
@@ -404,8 +405,8 @@ fn has_api_of_its_own(api: &Url) -> bool {
 }
 
 /// Tokens of the environment, each for its own servers alone.
-fn tokens(github: &[&Url]) -> BTreeMap<String, SecretString> {
-    let said = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+fn tokens(github: &[&Url], said: impl Fn(&str) -> Option<String>) -> BTreeMap<String, SecretString> {
+    let said = |name: &str| said(name).filter(|value| !value.trim().is_empty());
     let mut tokens = BTreeMap::new();
     if let Some(token) = said("GITHUB_TOKEN") {
         for url in github {
@@ -432,6 +433,22 @@ mod tests {
         assert_eq!(server("http://127.0.0.1:7001"), "http://127.0.0.1:7001/");
         assert!(base("http://ghes.example", "api").is_err());
         assert_eq!(base("", "api").unwrap().as_str(), "https://api.github.com/");
+    }
+
+    #[test]
+    fn tokens_go_to_their_own_servers_alone() {
+        let hosts = |said: &[(&str, &str)]| -> Vec<String> {
+            let (api, server) =
+                (base("https://api.github.com", "").unwrap(), base("https://github.com", "").unwrap());
+            let of =
+                |name: &str| said.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            tokens(&[&api, &server], of).into_keys().collect()
+        };
+        assert_eq!(hosts(&[("GITHUB_TOKEN", "a")]), ["api.github.com:443", "github.com:443"]);
+        assert_eq!(hosts(&[("GITLAB_TOKEN", "b")]), ["gitlab.com:443"]);
+        let own = [("GITLAB_TOKEN", "b"), ("CI_SERVER_URL", "https://gitlab.example:8443")];
+        assert_eq!(hosts(&own), ["gitlab.example:8443"]);
+        assert!(hosts(&[("GITHUB_TOKEN", " "), ("CI_SERVER_URL", "https://gitlab.example")]).is_empty());
     }
 
     #[test]

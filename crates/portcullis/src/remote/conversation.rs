@@ -315,6 +315,19 @@ fn is_reference_name(name: &str) -> bool {
         && !name.bytes().any(|byte| byte <= b' ' || byte == 0x7f || b"~^:?*[\\".contains(&byte))
 }
 
+/// A conversation that nobody began.
+#[cfg(test)]
+pub(crate) fn conversation() -> Conversation {
+    Conversation {
+        base: "https://forge.invalid/o/n.git".parse().unwrap(),
+        host: String::from("forge.invalid"),
+        authorization: None,
+        hash: gix::hash::Kind::Sha1,
+        knows_filters: true,
+        knows_depth: true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,17 +352,6 @@ mod tests {
         }
         let longest = format!("refs/{}", "a".repeat(NAME_LIMIT - 5));
         assert!(is_reference_name(&longest) && !is_reference_name(&format!("{longest}a")));
-    }
-
-    fn conversation() -> Conversation {
-        Conversation {
-            base: "https://forge.example/o/n.git".parse().unwrap(),
-            host: String::from("forge.example"),
-            authorization: None,
-            hash: gix::hash::Kind::Sha1,
-            knows_filters: true,
-            knows_depth: true,
-        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ const BATCH: usize = 20_000;
 /// How many requests are spent on finding out which of some objects the server doesn't hand out.
 const SEARCH_LIMIT: usize = 64;
 /// Most files that are fetched of one repository.
-const FILE_LIMIT: usize = 500_000;
+const FILE_LIMIT: usize = 200_000;
 
 /// Commits to have besides those of the references.
 #[derive(Clone, Debug, Default)]
@@ -265,4 +265,56 @@ impl Copy {
 fn tips(references: &References) -> Vec<ObjectId> {
     let distinct: BTreeSet<ObjectId> = references.list.values().copied().chain(references.detached).collect();
     distinct.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Client::new(false, BTreeMap::new(), Duration::ZERO).unwrap()
+    }
+
+    fn copy(folder: &Path) -> Copy {
+        Copy {
+            store: Store::new(folder, gix::hash::Kind::Sha1).unwrap(),
+            conversation: super::super::conversation::conversation(),
+            host: String::from("forge.invalid"),
+            left: SIZE_LIMIT,
+            deadline: tokio::time::Instant::now() + TIME_LIMIT,
+            asked: HashSet::new(),
+            tips_only: false,
+            extra: BTreeSet::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    fn files(count: usize) -> BTreeSet<ObjectId> {
+        (0..count).map(|number| ObjectId::from_hex(format!("{number:040x}").as_bytes()).unwrap()).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn as_many_files_as_may_be_are_asked_for_and_one_more_is_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        for (count, kind) in [(FILE_LIMIT, "unreachable"), (FILE_LIMIT + 1, "over-limit")] {
+            let mut copy = copy(folder.path());
+            assert!(!copy.complete(&client(), &files(count)).await);
+            assert_eq!(copy.gaps.iter().map(|gap| gap.kind).collect::<Vec<_>>(), [kind]);
+            assert!(!copy.complete(&client(), &files(count)).await, "nothing is asked for twice");
+            assert_eq!(copy.gaps.len(), 1);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn when_the_time_is_over_nothing_more_is_fetched() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut copy = copy(folder.path());
+        let wants: Vec<ObjectId> = files(1).into_iter().collect();
+        let early = copy.get(&client(), &wants, &[]).await.unwrap_err();
+        assert!(matches!(early, RemoteError::Connection { .. }), "{early}");
+        copy.deadline = tokio::time::Instant::now();
+        let late = copy.get(&client(), &wants, &[]).await.unwrap_err();
+        assert_eq!(late, RemoteError::TimedOut(TIME_LIMIT.as_secs()));
+    }
 }

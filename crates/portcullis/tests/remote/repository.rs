@@ -480,3 +480,32 @@ fn what_was_fetched_vanishes_also_where_the_scan_is_interrupted() {
         assert_eq!(left(), 0, "{signal}");
     }
 }
+
+#[test]
+fn scripts_that_call_scripts_are_fetched_as_deep_as_the_scanner_follows_them() {
+    // The scanner follows 64 files: what lies deeper is its own bound, here as in a clone.
+    for depth in [3, 24, 70] {
+        let forge = Forge::new();
+        let tree = forge.create("example-org/fish", true);
+        write(&tree, ".github/workflows/security.yml", CALL.replace("tools/send.sh", "tools/1.sh"));
+        for number in 1..depth {
+            write(&tree, &format!("tools/{number}.sh"), format!("bash tools/{}.sh\n", number + 1));
+        }
+        write(&tree, &format!("tools/{depth}.sh"), SCRIPT);
+        commit(&tree, "Start");
+        git(&tree, &["push", "--quiet", "origin", "main"]);
+        let server = StandIn::new(&forge.root(), |_| None);
+        let url = format!("{}/example-org/fish.git", server.url);
+        let remote = document(&portcullis(&["--min-verdict", "advice", &url]));
+        let local = document(&portcullis(&["--min-verdict", "advice", tree.to_str().unwrap()]));
+        let shown = |document: &Value| {
+            let findings = document["findings"].as_array().unwrap();
+            let findings =
+                findings.iter().map(|finding| (finding["id"].to_string(), finding["verdict"].to_string()));
+            let problems = kinds(document).into_iter().map(str::to_owned).collect::<Vec<_>>();
+            (findings.collect::<Vec<_>>(), problems, document["complete"].as_bool())
+        };
+        assert_eq!(shown(&remote), shown(&local), "{depth}");
+        assert_eq!(remote["findings"][0]["verdict"] == "malicious", depth < 64, "{depth}");
+    }
+}
