@@ -696,7 +696,14 @@ impl Joint<'_> {
         group: &[(usize, &Seen)],
         exposed: &Exposed,
     ) -> Option<Result<RepositoryText, String>> {
-        let (_, newest) = group.last()?;
+        // Anybody can open a pull request with a comment in it.
+        let is_own = |version: &Version| {
+            let commits = &self.history.commits;
+            let mut held = version.commits.iter().filter_map(|at| commits.get(*at));
+            version.commits.is_empty() || held.any(|commit| commit.own)
+        };
+        let own = |(at, _): &&(usize, &Seen)| self.versions.get(*at).is_some_and(is_own);
+        let (_, newest) = group.iter().rev().find(own)?;
         let said = newest.said.as_ref()?;
         let reason = match &said.reason {
             Ok(reason) => reason.clone(),

@@ -151,6 +151,27 @@ fn a_comment_speaks_for_its_own_version() {
     assert_eq!(scan(tree.path()).0, 1, "the version on main has no comment");
 }
 
+/// Anybody can open a pull request: what it says of a file that the repository once had is not the owner's word.
+#[test]
+fn a_strangers_pull_request_accepts_nothing() {
+    let comment = " # portcullis: accept secret-to-action we know them";
+    let tree = repository(&[("README.md", "x\n"), (PATH, &deploy(""))]);
+    git(tree.path(), &["checkout", "-q", "-b", "theirs"]);
+    commit(tree.path(), &[(PATH, &deploy(comment))], "Accept it");
+    git(tree.path(), &["update-ref", "refs/pull/1/head", "HEAD"]);
+    git(tree.path(), &["checkout", "-q", "main"]);
+    git(tree.path(), &["branch", "-q", "-D", "theirs"]);
+    git(tree.path(), &["rm", "-q", PATH]);
+    git(tree.path(), &["commit", "-q", "-m", "Take it out"]);
+    std::fs::remove_dir_all(tree.path().join(".git/logs")).unwrap();
+    let (code, found) = scan(tree.path());
+    assert_eq!((code, found.len(), found[0]["accepted"].as_str()), (1, 1, None), "{found:?}");
+    // Merged, it is the owner's.
+    git(tree.path(), &["update-ref", "refs/heads/main", "refs/pull/1/head"]);
+    git(tree.path(), &["reset", "-q", "--hard"]);
+    assert_eq!(scan(tree.path()).0, 0);
+}
+
 /// A `#` in a script is text of the script: the comment stands where the script begins.
 #[test]
 fn inside_a_script_nothing_is_accepted() {
