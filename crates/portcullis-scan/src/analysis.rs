@@ -321,6 +321,17 @@ pub fn names_in(text: &str) -> BTreeSet<String> {
     names
 }
 
+/// Whether a step runs for Dependabot alone, which gets secrets of its own and none of the repository's (GitHub, "Troubleshooting
+/// Dependabot on GitHub Actions").
+fn is_for_dependabot(job: &crate::workflow::Job, step: usize) -> bool {
+    let of_step = job.steps.get(step).and_then(|step| step.condition.as_deref());
+    job.condition.as_deref().into_iter().chain(of_step).any(|condition| {
+        let plain: String = condition.chars().filter(|c| !c.is_whitespace()).collect();
+        let asks = |actor: &str| plain.contains(&format!("{actor}=='dependabot[bot]'"));
+        (asks("github.actor") || asks("github.triggering_actor")) && !plain.contains("||")
+    })
+}
+
 /// Names that a workflow uses in jobs with an `environment` and nowhere else. Such a secret may be the environment's own, which
 /// other jobs do not get (GitHub, "Secrets", on those of an environment).
 fn environment_names(workflow: &Workflow, text: &str) -> BTreeSet<String> {
@@ -409,7 +420,12 @@ impl<'t> Shown<'t> {
                 first = false;
             }
             seen.environment |= evidence.workflow.jobs.get(delivery.job).is_some_and(|job| job.environment);
-            self.add(&mut seen, delivery, place);
+            let for_dependabot = evidence
+                .workflow
+                .jobs
+                .get(delivery.job)
+                .is_some_and(|job| is_for_dependabot(job, delivery.step));
+            self.add(&mut seen, delivery, place, for_dependabot);
         }
         for at in &sighting.publishings {
             let Some(publishing) = self.trace.publishings.get(*at) else { continue };
@@ -465,7 +481,7 @@ impl<'t> Shown<'t> {
         seen.destinations.push((place.key(), destination));
     }
 
-    fn add(&self, seen: &mut Seen, delivery: &Delivery, place: &Place) {
+    fn add(&self, seen: &mut Seen, delivery: &Delivery, place: &Place, for_dependabot: bool) {
         let key = place.key();
         let (host, url) = match place.class {
             Class::Repository if place.host.is_none() => forge_address(delivery.channel, &place.name),
@@ -494,8 +510,10 @@ impl<'t> Shown<'t> {
                 seen.pairs.insert((name.clone(), key.clone()));
                 // What an action's caller hands it is not known from the action alone.
                 // Nor whether a file of credentials is there at all.
-                let possible =
-                    name.starts_with("inputs.") || matches!(carried.source, Source::CredentialFile(_));
+                // Nor which of the repository's secrets Dependabot has as well.
+                let possible = name.starts_with("inputs.")
+                    || matches!(carried.source, Source::CredentialFile(_))
+                    || for_dependabot && matches!(carried.source, Source::Secret(_));
                 let certainty = if possible { Certainty::Possible } else { Certainty::Certain };
                 seen.secrets.push((name, certainty));
             }
