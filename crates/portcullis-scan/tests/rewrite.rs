@@ -281,6 +281,31 @@ fn callers_grant_what_the_called_workflow_needs() {
     }
 }
 
+/// Before v1.8.0 the action knows no identity: a commit whose comment says so moves, one without a comment is spoken of.
+#[test]
+fn a_pinned_action_must_know_trusted_publishing() {
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let publish = |comment: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: x\n    environment: ${{{{ inputs.where }}}}\n    steps:\n      - uses: actions/download-artifact@v4\n      - uses: pypa/gh-action-pypi-publish@{id}{comment}\n        with: {{password: '${{{{ secrets.T }}}}'}}\n"
+        )
+    };
+    for (comment, stays, spoken_of) in [
+        (" # v1.8.14", true, false),
+        (" # v1.6.4", false, false),
+        ("", true, true),
+        (" # release/v1", true, true),
+    ] {
+        let fixed = rewritten(&publish(comment));
+        assert_eq!(fixed.text.contains(id), stays, "{comment}: {}", fixed.text);
+        assert!(stays || !fixed.text.contains(comment), "{}", fixed.text);
+        assert_eq!(fixed.notes.iter().any(|note| note.contains("v1.8.0")), spoken_of, "{comment}");
+        // The run chooses the environment: there is no one to register.
+        assert_eq!(fixed.publishers[0].environment, "");
+        assert!(fixed.notes.iter().any(|note| note.contains("an expression chooses")), "{:?}", fixed.notes);
+    }
+}
+
 /// What a script does after its upload can't be taken apart with certainty, so it is said that it comes before it now.
 #[test]
 fn what_a_script_does_afterwards_is_said() {

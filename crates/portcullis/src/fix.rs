@@ -303,9 +303,10 @@ fn print_registration(out: &mut impl Write, registration: &Registration) -> std:
             query.append_pair(name, value);
         }
     }
-    query
-        .append_pair("workflow_filename", &publisher.workflow)
-        .append_pair("environment", &publisher.environment);
+    query.append_pair("workflow_filename", &publisher.workflow);
+    if !publisher.environment.is_empty() {
+        query.append_pair("environment", &publisher.environment);
+    }
     writeln!(out, "  at           {site}{page}?{}", query.finish())
 }
 

@@ -54,17 +54,50 @@ pub(super) fn edits(place: &Place<'_>) -> Result<Vec<Edit>, String> {
             edits.push(Edit::insert(layout.line_end(end), text));
         }
     }
-    let pinned = uses
-        .text()
-        .and_then(|text| text.split_once('@'))
-        .is_some_and(|(_, at)| at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit()));
-    if !pinned {
-        let range = uses.bytes.range().start..layout.content_end(uses);
-        let rest = layout.text.get(range.end..layout.line_end(range.end)).unwrap_or("").trim();
-        let text = if rest.is_empty() { pins::PUBLISH.reference() } else { pins::PUBLISH.plain() };
-        edits.push(Edit::replace(range, text));
+    let range = uses.bytes.range().start..layout.content_end(uses);
+    let line_end = layout.line_end(range.end);
+    let rest = layout.text.get(range.end..line_end).unwrap_or("");
+    match pinned(uses) {
+        // Its comment names the old version.
+        true if version(rest).is_some_and(|version| version < FIRST_TRUSTED) => {
+            let end = range.end + rest.trim_end().len();
+            edits.push(Edit::replace(range.start..end, pins::PUBLISH.reference()));
+        }
+        true => {}
+        false => {
+            let text = if rest.trim().is_empty() { pins::PUBLISH.reference() } else { pins::PUBLISH.plain() };
+            edits.push(Edit::replace(range, text));
+        }
     }
     Ok(edits)
+}
+
+/// The first version of the action that publishes with an identity, of April 2023.
+const FIRST_TRUSTED: (u32, u32) = (1, 8);
+
+fn pinned(uses: &Node) -> bool {
+    let at = uses.text().and_then(|text| text.split_once('@'));
+    at.is_some_and(|(_, at)| at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Major and minor version that a comment begins with: `# v1.8.14`.
+fn version(comment: &str) -> Option<(u32, u32)> {
+    let mut parts = comment.trim().strip_prefix('#')?.trim().trim_start_matches('v').split(['.', ' ']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// What to say about a commit whose version nobody wrote beside it.
+pub(super) fn too_old(place: &Place<'_>) -> Option<String> {
+    if !is_it(place.step) {
+        return None;
+    }
+    let layout = place.layout();
+    let (_, uses) = layout.entry(place.step_node, "uses")?;
+    let end = layout.content_end(uses);
+    let unknown = pinned(uses) && version(layout.text.get(end..layout.line_end(end))?).is_none();
+    unknown.then(|| {
+        "the publish action stays at the commit that it was pinned to: see that this is v1.8.0 or later, the first that publishes with an identity".to_owned()
+    })
 }
 
 /// The action's step as it stands, without credentials and `if`, for a job of its own, where its files are in `dist` if

@@ -17,6 +17,17 @@ pub(super) fn name(value: &Arc<Node>) -> String {
     value.text().or_else(|| value.get("name").and_then(|name| name.text())).unwrap_or("").to_owned()
 }
 
+/// What to say about an environment that an expression chooses.
+pub(super) fn chosen_by_run(place: &Place<'_>) -> Option<String> {
+    let (_, value) = place.layout().entry(place.job_node, "environment")?;
+    name(value).contains("${{").then(|| {
+        format!(
+            "an expression chooses the environment of `{}`: register a publisher for each that it can be, or one without environment",
+            place.job.id
+        )
+    })
+}
+
 /// The environment of a job that is parted: it is there for the publishing, so it goes with it.
 pub(super) struct Moved {
     /// The lines of the publishing job.

@@ -61,6 +61,8 @@ pub(super) fn change(place: &Place<'_>, instead: Option<Vec<Edit>>) -> Result<Ch
     edits.extend(for_all);
     notes.extend(note);
     let publisher = Publisher::new(place.subject, place.found, &place.found.registry, &environment);
+    notes.extend(environments::chosen_by_run(place));
+    notes.extend(action::too_old(place));
     notes.extend(super::notes(place));
     Ok(Change { edits, publishers: vec![publisher], notes, head: None })
 }

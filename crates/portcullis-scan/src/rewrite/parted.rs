@@ -125,6 +125,8 @@ pub(super) fn change(place: &Place<'_>, script: Option<&Script>) -> Result<Chang
     let (for_all, note) = permissions::not_for_all(place);
     edits.extend(for_all);
     notes.extend(note);
+    notes.extend(environments::chosen_by_run(place));
+    notes.extend(action::too_old(place));
     notes.extend(super::notes(place));
     Ok(Change { edits: merged(edits), publishers, notes, head })
 }

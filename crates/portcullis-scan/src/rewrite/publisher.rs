@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Publisher {
     /// File name of the workflow, without its folder.
     pub workflow: String,
-    /// The environment that the job names.
+    /// The environment that the job names; empty where only the run knows it.
     pub environment: String,
     /// `pypi` or `testpypi`.
     pub registry: String,
@@ -35,7 +35,8 @@ impl Publisher {
         }
         Self {
             workflow: subject.path.rsplit('/').next().unwrap_or(subject.path).to_owned(),
-            environment: environment.to_owned(),
+            // One that an expression chooses is several; none given is any of them.
+            environment: if environment.contains("${{") { String::new() } else { environment.to_owned() },
             registry: registry.to_owned(),
             directory: found.directory.clone(),
             events: triggers.iter().map(|trigger| trigger.event.clone()).collect(),
