@@ -107,12 +107,16 @@ pub struct JobState {
     pub remotes: HashMap<String, Value>,
     /// Folders that the job put before all others on the path.
     pub path: Vec<String>,
+    /// Where the script stands, below the workspace; empty for the workspace itself.
+    pub folder: String,
+    /// Where `pushd` came from.
+    pub folders: Vec<String>,
 }
 
 impl JobState {
     /// Writes or appends to a file.
     pub fn write(&mut self, path: &str, content: Value, append: bool) {
-        let path = normalised(path);
+        let path = self.placed(path);
         match self.files.get_mut(&path) {
             Some(old) if append => old.append(content),
             // `a > f || b > f`: either may have been written, so a secret stays until the file is removed.
@@ -134,7 +138,16 @@ impl JobState {
         if path.is_empty() {
             return None;
         }
-        let path = normalised(path);
+        let placed = self.placed(path);
+        match self.read_at(&placed) {
+            // It may have been written from another folder.
+            None if !self.folder.is_empty() => self.read_at(&normalised(path)),
+            found => found,
+        }
+    }
+
+    fn read_at(&self, path: &str) -> Option<Value> {
+        let path = path.to_owned();
         if let Some(content) = self.files.get(&path) {
             return Some(content.clone());
         }
@@ -179,7 +192,7 @@ impl JobState {
 
     /// Removes a file or a folder.
     pub fn remove(&mut self, path: &str) {
-        let path = normalised(path);
+        let path = self.placed(path);
         self.files.retain(|file, _| {
             *file != path && !file.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'))
         });
@@ -187,7 +200,34 @@ impl JobState {
 
     /// Whether a step wrote this very file.
     pub fn has(&self, path: &str) -> bool {
-        self.files.contains_key(&normalised(path))
+        self.files.contains_key(&self.placed(path)) || self.files.contains_key(&normalised(path))
+    }
+
+    /// A path as seen from where the script stands.
+    fn placed(&self, path: &str) -> String {
+        let plain = path.trim().trim_matches(['"', '\'']);
+        let from_root = WORKSPACE.iter().any(|prefix| plain.starts_with(prefix));
+        let path = normalised(path);
+        if self.folder.is_empty() || from_root || path.starts_with(['/', '~', '$']) {
+            return path;
+        }
+        joined_path(&self.folder, &path)
+    }
+
+    /// Goes to another folder, as `cd` does.
+    pub fn enter(&mut self, folder: &str) {
+        let plain = folder.trim().trim_matches(['"', '\'']).trim_end_matches('/');
+        let target = normalised(folder);
+        let from_root =
+            WORKSPACE.iter().any(|prefix| plain == prefix.trim_end_matches('/') || plain.starts_with(prefix));
+        self.folder = match target.as_str() {
+            "" | "." if from_root || plain.is_empty() => String::new(),
+            "." => return,
+            "-" => self.folders.pop().unwrap_or_default(),
+            _ if from_root => target,
+            _ if target.starts_with(['/', '~', '$']) => target,
+            _ => joined_path(&self.folder, &target),
+        };
     }
 
     /// Puts a folder on the path.
@@ -202,6 +242,25 @@ impl JobState {
     pub fn take(&mut self, path: &str) -> Option<Value> {
         self.files.remove(path)
     }
+}
+
+/// How the workspace is named at the beginning of a path.
+const WORKSPACE: &[&str] = &["${github.workspace}/", "${GITHUB_WORKSPACE}/", "/github/workspace/"];
+
+/// A path below a folder, without `.` and `..`.
+fn joined_path(folder: &str, path: &str) -> String {
+    let mut steps: Vec<&str> = folder.split('/').filter(|step| !step.is_empty() && *step != ".").collect();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => {
+                steps.pop();
+            }
+            step => steps.push(step),
+        }
+    }
+    let absolute = if folder.starts_with('/') { "/" } else { "" };
+    if steps.is_empty() { ".".to_owned() } else { format!("{absolute}{}", steps.join("/")) }
 }
 
 /// One spelling for each path: no `./`, no workspace prefix, `~` for the home directory.

@@ -176,10 +176,10 @@ pub fn run(
     if let Some(output) = store::run(shell, &call) {
         return output;
     }
+    interpreter::loaded_by(shell, &call);
     if let Some(output) = interpreter::code(shell, name, &call) {
         return output;
     }
-    interpreter::loaded_by(shell, &call);
     if let Some(output) = tool::run(shell, &call) {
         return output;
     }
@@ -202,10 +202,17 @@ pub fn run(
             // Inside a clone, `origin` is where it came from.
             let folder = call.operands().first().map(|folder| folder.value.template()).unwrap_or_default();
             let folder = folder.trim_end_matches('/').trim_start_matches("./").to_owned();
+            let before = shell.state.folder.clone();
+            if base == "pushd" || folder != "-" {
+                shell.state.folders.push(before);
+                shell.state.folders.truncate(32);
+            }
+            shell.state.enter(&folder);
             if let Some(url) = shell.state.remotes.get(&format!("clone:{folder}")).cloned() {
                 shell.state.remotes.insert("origin".to_owned(), url);
             }
         }
+        "popd" => shell.state.folder = shell.state.folders.pop().unwrap_or_default(),
         "shift" if !shell.positional.is_empty() => {
             shell.positional.remove(0);
         }

@@ -175,7 +175,7 @@ fn run_job(
         let values = values.iter().map(|value| any_value(value, &scope, file, 0)).collect();
         matrix.insert(axis.to_ascii_lowercase(), values);
     }
-    for entries in [&workflow.env, &job.env] {
+    for entries in [&workflow.env, &job.env, &job.container_env] {
         extend(&mut environment, entries, called, &state, jobs, &matrix);
     }
     let scope = Scope { called, environment: &environment, outputs: &state.outputs, jobs, matrix: &matrix };
@@ -357,7 +357,17 @@ fn run_step(
 }
 
 fn default_shell(job: &Job) -> String {
-    let windows = job.runs_on.iter().any(|label| label.to_ascii_lowercase().contains("windows"));
+    let on_windows = |label: &str| label.to_ascii_lowercase().contains("windows");
+    // `runs-on: ${{ matrix.os }}` where all of them are Windows.
+    let by_matrix = job.runs_on.iter().any(|label| {
+        let axis = label.split_once("matrix.").map(|(_, rest)| rest.trim_end_matches(['}', ' ']));
+        let values =
+            axis.and_then(|axis| job.matrix.iter().find(|(name, _)| name.eq_ignore_ascii_case(axis)));
+        values.is_some_and(|(_, values)| {
+            !values.is_empty() && values.iter().all(|value| value.text().is_some_and(on_windows))
+        })
+    });
+    let windows = by_matrix || job.runs_on.iter().any(|label| on_windows(label));
     (if windows { "pwsh" } else { "bash" }).to_owned()
 }
 

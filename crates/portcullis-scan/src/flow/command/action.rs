@@ -214,7 +214,10 @@ fn publish_by_input(tracer: &mut Tracer<'_>, action: &Use<'_>, name: &str) {
 
 /// Artifacts and caches: what their paths hold.
 fn keep(tracer: &mut Tracer<'_>, state: &JobState, action: &Use<'_>, name: &str) {
-    let paths = action.input("path");
+    let mut paths = action.input("path");
+    if paths.is_empty() && name == "actions/upload-pages-artifact" {
+        paths = Value::text("_site/");
+    }
     let mut content = Value::empty();
     for line in crate::flow::lines(&paths) {
         let path = line.template().trim().to_owned();

@@ -56,6 +56,9 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             if let (true, Some(content)) = (everything, shell.state.read(".")) {
                 shell.state.write("$git-index", content, true);
             }
+            if everything && shell.state.read(".github/workflows").is_some() {
+                shell.observe(ObservationKind::WritesWorkflow, Value::text(".github/workflows"), call.bytes);
+            }
         }
         "push" => {
             let target = operands.first().map(|target| {

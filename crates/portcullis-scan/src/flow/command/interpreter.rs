@@ -69,8 +69,48 @@ pub fn run_in(
     directory: Option<String>,
     depth: usize,
 ) {
+    let (file, bytes) = (script.file, script.bytes(0..script.text.len()));
+    let output = run_step(tracer, state, environment, shell_name, script, directory, depth);
+    state.folder = String::new();
+    note_commands(state, &output);
+    tracer.log(&output, file, bytes);
+}
+
+/// `::set-output name=NAME::VALUE` and `::set-env name=NAME::VALUE`, by which steps set values before there were files.
+fn note_commands(state: &mut JobState, output: &Value) {
+    for line in crate::flow::lines(output) {
+        let prefix = line.prefix().trim_start();
+        let path = match prefix {
+            _ if prefix.starts_with("::set-output name=") => "$GITHUB_OUTPUT",
+            _ if prefix.starts_with("::set-env name=") => "$GITHUB_ENV",
+            _ => continue,
+        };
+        let skipped = line.prefix().len() - prefix.len() + prefix.find('=').map_or(0, |at| at + 1);
+        let mut rest = super::after(&line, skipped);
+        if let Some(Part::Text(text)) = rest.parts.first_mut() {
+            *text = text.replacen("::", "=", 1);
+        }
+        rest.push_text("\n");
+        state.write(path, rest, true);
+    }
+}
+
+fn run_step(
+    tracer: &mut Tracer<'_>,
+    state: &mut JobState,
+    environment: &HashMap<String, Value>,
+    shell_name: &str,
+    script: Script,
+    directory: Option<String>,
+    depth: usize,
+) -> Value {
     let interpreter = shell_name.split_whitespace().next().unwrap_or("bash");
     let mut environment = environment.clone();
+    state.folder = String::new();
+    state.folders = Vec::new();
+    if let Some(directory) = &directory {
+        state.enter(directory);
+    }
     if let Some(directory) = directory {
         environment.insert("PORTCULLIS_DIRECTORY".to_owned(), Value::text(directory));
     }
@@ -88,9 +128,7 @@ pub fn run_in(
     if matches!(words.first(), Some(&("cmd" | "cmd.exe"))) {
         let text = script.value(0..script.text.len(), str::to_owned);
         let script = Script::from_value(super::translated(text), file, bytes);
-        let output = shell::run(tracer, state, &environment, script, Vec::new(), depth);
-        tracer.log(&output, file, bytes);
-        return;
+        return shell::run(tracer, state, &environment, script, Vec::new(), depth);
     }
     let sends_file = words.len() > 2 && shell_name.contains("{0}") && shell_name.contains("http");
     if sends_file {
@@ -101,11 +139,10 @@ pub fn run_in(
         let output = shell::run(tracer, state, &environment, code, Vec::new(), depth);
         tracer.log(&output, file, bytes);
     }
-    let output = match language(interpreter).unwrap_or(Language::Shell) {
+    match language(interpreter).unwrap_or(Language::Shell) {
         Language::Shell => shell::run(tracer, state, &environment, script, Vec::new(), depth),
         language => crate::flow::code::run(tracer, state, &environment, language, &script, depth),
-    };
-    tracer.log(&output, file, bytes);
+    }
 }
 
 /// Interpreters, `eval`, `source`, and scripts of the repository.
@@ -379,9 +416,28 @@ pub(super) fn loaded_by(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         "pip" | "pip3" | "uv" | "build" => &["setup.py"],
         "pytest" | "tox" | "nox" => &["conftest.py", "noxfile.py"],
         "python" | "python3" => &["sitecustomize.py"],
+        "node" | "npm" | "npx" | "yarn" | "pnpm" => {
+            let options = shell.variables.get("NODE_OPTIONS").map(Value::template).unwrap_or_default();
+            let required =
+                options.split([' ', '=']).filter(|word| word.contains('/') || word.ends_with(".js"));
+            let paths: Vec<String> = required.map(str::to_owned).collect();
+            for path in paths {
+                if let Some(code) = shell.state.read(&path).filter(|_| shell.depth() < 60) {
+                    run_text(shell, Language::JavaScript, code, Vec::new(), call.bytes);
+                }
+            }
+            return;
+        }
+        "twine" => &[],
         _ => return,
     };
-    for path in paths {
+    let searched = shell.variables.get("PYTHONPATH").map(Value::template).unwrap_or_default();
+    let startup = searched
+        .split(':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| format!("{}/sitecustomize.py", folder.trim_end_matches('/')));
+    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).chain(startup).collect();
+    for path in &paths {
         if shell.state.has(path)
             && shell.depth() < 60
             && let Some(code) = shell.state.read(path)
