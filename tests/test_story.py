@@ -155,7 +155,7 @@ def the_thief_uploads(server, token, version):
 def the_scan_finds_it(server, clone, injected, tmp_path):
     """Which secrets, where to, since when, what one of them opens: for people, and as a document."""
     human = server.program("scan", clone.folder, "--identity", IDENTITY).ended_with(1)
-    for said in (MALICIOUS_PATH, "malicious", THIEF_ADDRESS, "curl -s -X POST", *STOLEN_SECRETS, "lanternfish"):
+    for said in (MALICIOUS_PATH, "malicious", THIEF_ADDRESS, "curl -s -X P", *STOLEN_SECRETS, "lanternfish"):
         assert said in human.stdout, f"{said!r} is missing from:\n{human.stdout}"
 
     path = tmp_path / "scan.json"
