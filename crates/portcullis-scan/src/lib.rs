@@ -11,6 +11,7 @@ pub mod edit;
 pub mod exposure;
 pub mod flow;
 pub mod history;
+mod login;
 pub mod objects;
 pub mod publishing;
 pub mod reach;

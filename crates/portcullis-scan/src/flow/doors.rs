@@ -86,6 +86,7 @@ pub(super) fn note(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file
     };
     note_foreign_checkout(tracer, workflow, job, file);
     note_self_deletion(tracer, workflow, job, file);
+    note_grants(tracer, job, file);
     let mut see = |kind, what: &str, bytes: Bytes| tracer.observe(kind, Value::text(what), file, bytes);
     if job.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"))
         && let Some(event) = started_by(&[OUTSIDERS, &["pull_request"]].concat())
@@ -184,6 +185,41 @@ fn note_self_deletion(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, f
             tracer.observe(ObservationKind::UploadsAndDeletes, Value::text(what), file, step.bytes);
             return;
         }
+    }
+}
+
+/// Calls of `github-script` that give somebody a way in (octokit/rest.js).
+const GRANTS: &[(&str, ObservationKind)] = &[
+    (".addCollaborator(", ObservationKind::GrantsAccess),
+    (".createDeployKey(", ObservationKind::GrantsAccess),
+    (".createRegistrationTokenForRepo(", ObservationKind::RegistersRunner),
+    (".createRegistrationTokenForOrg(", ObservationKind::RegistersRunner),
+];
+
+/// Where a script of `github-script` gives somebody a way in, makes the repository public or writes a workflow.
+fn note_grants(tracer: &mut Tracer<'_>, job: &Job, file: usize) {
+    for step in job.steps.iter().filter(|step| name(step) == "actions/github-script") {
+        let script = step.with.iter().find(|entry| entry.name.eq_ignore_ascii_case("script"));
+        let text = script.and_then(|entry| entry.node.text()).unwrap_or("");
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(str::chars)
+            .filter(|c| !c.is_whitespace())
+            .collect();
+        let granted = GRANTS.iter().find(|(call, _)| code.contains(call)).copied();
+        let public = code.contains(".repos.update(")
+            && ["private:false", "visibility:'public'", "visibility:\"public\""]
+                .iter()
+                .any(|word| code.contains(word));
+        let writes = code.contains(".createOrUpdateFileContents(") && code.contains(".github/workflows");
+        let (what, kind) = match granted {
+            Some((call, kind)) => (call, kind),
+            None if public => ("repos.update", ObservationKind::GrantsAccess),
+            None if writes => ("repos/contents/.github/workflows", ObservationKind::WritesWorkflow),
+            None => continue,
+        };
+        tracer.observe(kind, Value::text(what), file, step.bytes);
     }
 }
 

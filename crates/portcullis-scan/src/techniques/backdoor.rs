@@ -217,6 +217,30 @@ mod tests {
         silent(&steps("      - run: make\n      - run: gh run delete $GITHUB_RUN_ID\n"));
     }
 
+    #[test]
+    fn a_way_in_by_a_script() {
+        let script = |call: &str| {
+            steps(&format!(
+                "      - uses: actions/github-script@v7\n        with:\n          github-token: ${{{{ secrets.PAT }}}}\n          script: |\n            {call}\n"
+            ))
+        };
+        for call in [
+            "await github.rest.repos.addCollaborator({...context.repo, username: 'someone'})",
+            "await github.rest.repos.createDeployKey({...context.repo, key: 'x', read_only: false})",
+            "await github.rest.repos.update({...context.repo, private: false})",
+            "await github.rest.repos.createOrUpdateFileContents({...context.repo, path: '.github/workflows/x.yml', content: 'eA=='})",
+        ] {
+            check("backdoor", &script(call), Verdict::Malicious, &[], &[]);
+        }
+        for call in [
+            "// await github.rest.repos.addCollaborator({})",
+            "await github.rest.repos.update({...context.repo, homepage: 'https://widgets.example'})",
+            "await github.rest.repos.createOrUpdateFileContents({...context.repo, path: 'data.json', content: 'eA=='})",
+        ] {
+            silent(&script(call));
+        }
+    }
+
     /// Near miss: a stranger's text in a workflow that does other work too is a door, and a title on a hosted machine as well.
     #[test]
     fn text_on_a_hosted_machine_is_a_door_only() {
