@@ -219,7 +219,9 @@ fn only_the_run_knows(target: &Value, template: &str) -> Option<Place> {
     match part {
         Part::Remote(from) => {
             // A service says itself where its own secrets go next.
-            let service = host_of(from).and_then(|host| services::of_host(&host));
+            // Only its interface does: what people keep there is theirs.
+            let host = host_of(from).filter(|host| host.starts_with("api.") || host.starts_with("uploads."));
+            let service = host.and_then(|host| services::of_host(&host));
             Some(Place { service, ..unknown })
         }
         Part::Unknown if zone(template).is_none() => Some(unknown),

@@ -66,6 +66,9 @@ impl LocalFile {
     }
 }
 
+/// The hop of what `tee` shows beside the file that it wrote.
+pub const COPIED: &str = "copied by tee";
+
 /// Files of the repository at the version that is being looked at.
 pub trait LocalFiles {
     /// The file at a path from the root.
@@ -427,9 +430,20 @@ impl<'a> Tracer<'a> {
         });
     }
 
+    /// What a line of the log shows: a plain copy of what went into a file is an oversight, not a message.
+    fn shown_in_log(mut line: Value) -> Value {
+        line.parts.retain(|part| match part {
+            Part::Carried(carried) if carried.encodings.is_empty() => {
+                carried.trail.last().is_none_or(|hop| hop.what.unescaped() != COPIED)
+            }
+            _ => true,
+        });
+        line
+    }
+
     /// Text that reaches the log. Workflow commands (`::add-mask::`) are not shown.
     pub fn log(&mut self, content: &Value, file: usize, bytes: Bytes) {
-        for line in lines(content) {
+        for line in lines(content).into_iter().map(Self::shown_in_log) {
             let command = line.prefix().trim_start();
             if line.carries() && !command.starts_with("::add-mask::") && !command.starts_with("::set-output")
             {

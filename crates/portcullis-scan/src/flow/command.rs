@@ -177,6 +177,11 @@ pub fn run(
         return output;
     }
     interpreter::loaded_by(shell, &call);
+    match call.name {
+        "pip" | "pip3" | "uv" | "pipx" => publish::ask_index(shell, &call),
+        "npm" | "yarn" | "pnpm" => publish::ask_registry(shell, &call),
+        _ => {}
+    }
     if let Some(output) = interpreter::code(shell, name, &call) {
         return output;
     }

@@ -125,6 +125,11 @@ impl Trail {
         }
     }
 
+    /// The last hop.
+    pub fn last(&self) -> Option<&Hop> {
+        self.0.as_ref().map(|link| &link.hop)
+    }
+
     /// The hops from the first to the last.
     pub fn hops(&self) -> Vec<Hop> {
         let mut hops = Vec::new();

@@ -22,6 +22,7 @@ use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{
     Evidence, Sighting, Technique, is_namesake, named_secrets, one_login, resembles, stem, unrelated,
+    unrelated_to_each_other,
 };
 
 /// See the module's documentation.
@@ -77,7 +78,11 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     }
     if place.class == Class::Unknown && place.host.is_none() && place.service.is_none() {
         signals.insert(Signal::UnknownDestination);
-        if everything {
+        let greedy = unrelated_to_each_other(&names) && signals.contains(&Signal::SinglePurpose);
+        if greedy {
+            signals.insert(Signal::UnrelatedSecrets);
+        }
+        if everything || greedy {
             signals.insert(Signal::ForeignDestination);
         }
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });

@@ -111,7 +111,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         let word = call.operands().into_iter().find(|operand| {
             let text = operand.value.template();
             client.first
-                && (text.contains("://")
+                && (matches!(operand.value.parts.first(), Some(crate::flow::value::Part::Carried(_)))
+                    || text.contains("://")
                     || text.contains('.')
                     || text.starts_with("//")
                     || text.contains("${…}"))

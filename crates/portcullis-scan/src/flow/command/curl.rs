@@ -458,7 +458,9 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
     let file = shell.file();
     let mut answer = Value::empty();
     for url in &request.urls {
-        let target = request.connects_to.as_ref().unwrap_or(url);
+        let named = crate::destination::of_address(url).host.unwrap_or_default();
+        let written = shell.state.remotes.get(&format!("host:{named}")).cloned();
+        let target = request.connects_to.as_ref().or(written.as_ref()).unwrap_or(url);
         note_api_call(shell, &request, url, call.bytes);
         for (content, role) in [
             (&request.body, Role::Payload),
@@ -514,9 +516,20 @@ fn writes_to_forge(target: &Value) -> bool {
         .map(|(_, path)| path)
         .or_else(|| text.split_once("GITHUB_API_URL}").map(|(_, path)| path));
     path.is_some_and(|path| {
-        ["/comments", "/issues", "/gists", "/contents/", "/releases", "/reviews"]
-            .iter()
-            .any(|part| path.contains(part))
+        [
+            "/comments",
+            "/issues",
+            "/gists",
+            "/contents/",
+            "/releases",
+            "/reviews",
+            "/statuses/",
+            "/check-runs",
+            "/pulls",
+            "/git/",
+        ]
+        .iter()
+        .any(|part| path.contains(part))
     })
 }
 

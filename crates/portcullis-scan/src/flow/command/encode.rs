@@ -137,7 +137,8 @@ pub(super) fn encrypting(shell: &mut Shell<'_, '_>, call: &Call<'_>, output_opti
     }
     // The key the data is locked with does not leave with it.
     let sealed = encode(shell, call, content, Encoding::Encrypted);
-    match call.option(output_options) {
+    match call.option(output_options).filter(|path| !matches!(path.template().as_str(), "-" | "/dev/stdout"))
+    {
         Some(path) => {
             shell.write_to(&path, sealed, false, call.bytes);
             Value::empty()

@@ -150,13 +150,27 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             let single = call.has(&["-o"]) && call.texts().iter().any(|text| text == ".");
             if single { encode(shell, call, content, Encoding::Spaced) } else { narrowed(content) }
         }
+        "split" | "csplit" => {
+            // The pieces are files; nothing is printed.
+            let content = input(shell, call);
+            let operands = call.operands();
+            let prefix = operands.iter().rev().map(|operand| operand.value.template()).find(|name| {
+                shell.state.read(name).is_none() && name != "-" && !name.chars().all(|c| c.is_ascii_digit())
+            });
+            let pieces = encode(shell, call, content, Encoding::Partial);
+            shell.state.write(&format!("{}aa", prefix.unwrap_or_else(|| "x".to_owned())), pieces, false);
+            Value::empty()
+        }
         "sort" | "uniq" | "paste" | "column" | "nl" | "expand" | "unexpand" | "pr" | "fmt" | "iconv"
-        | "dos2unix" | "split" | "csplit" | "shuf" => {
+        | "dos2unix" | "shuf" => {
             let content = input(shell, call);
             if content.literal().is_some() { content } else { narrowed(content) }
         }
         "jq" | "yq" | "xq" => {
             let mut content = input(shell, call);
+            if content.carries() && names_a_setting(call) {
+                return Some(Value::unknown());
+            }
             if let Some(found) = super::text::jq(call, &content) {
                 return Some(found);
             }
@@ -209,7 +223,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 let append = call.has(&["-a", "--append"]);
                 shell.write_to(&operand.value, call.stdin.clone(), append, operand.bytes);
             }
-            call.stdin.clone()
+            // What is shown of it is what was just put into a file: a deployment that did not silence it.
+            let hop = shell.hop(HopKind::Carry, crate::flow::COPIED, call.bytes);
+            let copied = !call.operands().is_empty();
+            if copied { call.stdin.clone().hop(&hop) } else { call.stdin.clone() }
         }
         "cp" | "mv" | "ln" | "install" => {
             copy(shell, call);
@@ -282,6 +299,25 @@ fn certutil(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     };
     let path = to.value.clone();
     shell.write_to(&path, content, false, call.bytes);
+}
+
+/// Whether jq takes out of a key's document what is no secret in it: its project, its account.
+fn names_a_setting(call: &Call<'_>) -> bool {
+    const SETTINGS: &[&str] = &[
+        "project_id",
+        "client_email",
+        "client_id",
+        "type",
+        "email",
+        "name",
+        "region",
+        "account_id",
+        "tenantId",
+        "subscriptionId",
+    ];
+    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let path = program.trim().strip_prefix('.').unwrap_or("");
+    SETTINGS.contains(&path.trim_matches('"'))
 }
 
 /// Whether something is searched for the form in which the runner's process holds secrets.

@@ -26,6 +26,19 @@ pub(super) fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     }
     let host = Value::text("github.com");
     match (word(0), word(1)) {
+        ("repo", "edit") if content.carries() => {
+            // A description can be read by everybody who can read the repository.
+            shell.tracer.works();
+            shell.tracer.deliver(
+                content,
+                Channel::Repository,
+                Role::Payload,
+                host,
+                "gh repo",
+                file,
+                call.bytes,
+            );
+        }
         ("secret" | "variable", "set") => {
             shell.tracer.works();
             let target = call.option(&["-R", "--repo", "-o", "--org"]).unwrap_or(host);
@@ -37,7 +50,8 @@ pub(super) fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 "gh secret set",
                 file,
                 call.bytes,
-                true,
+                // A variable can be read; a secret can't.
+                word(0) == "secret",
             );
         }
         ("gist", "create" | "edit") => {

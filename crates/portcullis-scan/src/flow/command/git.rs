@@ -24,6 +24,7 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         .collect();
     let file = shell.file();
     run_hooks(shell, &verb, call);
+    send_header(shell, call, &operands);
     match verb.as_str() {
         "config" => return git_config(shell, call, &operands),
         "credential" => {
@@ -216,5 +217,30 @@ fn run_hooks(shell: &mut Shell<'_, '_>, verb: &str, call: &Call<'_>) {
         {
             super::run_text(shell, super::Language::Shell, code, Vec::new(), call.bytes);
         }
+    }
+}
+
+/// `git -c http.extraHeader="X: …" ls-remote URL`: the header goes to the host of the address.
+fn send_header(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &[&Value]) {
+    let settings = call.arguments.windows(2).filter_map(|pair| match pair {
+        [flag, setting] if flag.value.literal() == Some("-c") => Some(&setting.value),
+        _ => None,
+    });
+    let header = settings
+        .filter(|setting| setting.prefix().to_ascii_lowercase().contains("extraheader="))
+        .find(|setting| setting.carries());
+    let address = operands.iter().find(|operand| operand.prefix().contains("://"));
+    if let (Some(header), Some(address)) = (header, address) {
+        let file = shell.file();
+        let (header, address) = (header.clone(), (*address).clone());
+        shell.tracer.deliver(
+            header,
+            Channel::Network,
+            Role::Authentication,
+            address,
+            "git",
+            file,
+            call.bytes,
+        );
     }
 }

@@ -138,3 +138,70 @@ pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value
     shell.tracer.publish_to(registry, repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()
 }
+
+/// The address that an installer is told to ask, with the login in it: `pip install --index-url https://user:TOKEN@host/`.
+pub(super) fn ask_index(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let told = call.option(&[
+        "--index-url",
+        "-i",
+        "--extra-index-url",
+        "--index",
+        "--default-index",
+        "--find-links",
+    ]);
+    let variables =
+        ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL"];
+    let set = variables.iter().find_map(|name| shell.variables.get(*name).cloned());
+    let Some(address) = told.or(set).filter(|address| address.carries() && address.prefix().contains("://"))
+    else {
+        return;
+    };
+    let file = shell.file();
+    let login = address.clone();
+    shell.tracer.deliver(login, Channel::Network, Role::Authentication, address, call.name, file, call.bytes);
+}
+
+/// `npm config set //HOST/:_authToken TOKEN`, and the lines of `.npmrc` that say the same: every request to the host
+/// carries it.
+pub(super) fn ask_registry(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let words: Vec<Value> = call.operands().into_iter().map(|operand| operand.value.clone()).collect();
+    if let [verb, action, key, value] = words.as_slice()
+        && verb.literal() == Some("config")
+        && action.literal() == Some("set")
+    {
+        let mut line = key.clone();
+        line.push_text("=");
+        line.append(value.clone());
+        line.push_text("\n");
+        shell.state.write("~/.npmrc", line, true);
+        return;
+    }
+    let asks =
+        ["install", "i", "ci", "publish", "whoami", "ping", "view", "pack", "add", "update", "test", "run"];
+    if !words.first().is_some_and(|verb| verb.literal().is_some_and(|verb| asks.contains(&verb))) {
+        return;
+    }
+    for path in ["~/.npmrc", ".npmrc"] {
+        let Some(settings) = shell.state.read(path) else { continue };
+        for line in crate::flow::lines(&settings) {
+            let text = line.prefix().trim_start().to_owned();
+            let Some((host, key)) = text.strip_prefix("//").and_then(|rest| rest.split_once('/')) else {
+                continue;
+            };
+            if line.carries() && (key.contains("_auth") || key.contains("_password")) {
+                let file = shell.file();
+                let target = Value::text(format!("https://{host}/"));
+                let login = line.only_carried();
+                shell.tracer.deliver(
+                    login,
+                    Channel::Registry,
+                    Role::Authentication,
+                    target,
+                    call.name,
+                    file,
+                    call.bytes,
+                );
+            }
+        }
+    }
+}
