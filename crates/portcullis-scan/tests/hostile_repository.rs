@@ -181,7 +181,7 @@ fn with_wide_tree(bytes: usize) -> Repository {
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
             .collect()
     };
-    let blob = raw(&repository.git(&["rev-parse", &format!("HEAD:{PATH}")]).trim().to_owned());
+    let blob = raw(repository.git(&["rev-parse", &format!("HEAD:{PATH}")]).trim());
     let mut tree = [b"40000 .github\0".as_slice(), &raw(&github)].concat();
     let mut at = 0;
     // Every entry has 64 bytes; the last one's name takes up what is left.

