@@ -336,6 +336,9 @@ fn is_for_dependabot(job: &crate::workflow::Job, step: usize) -> bool {
 /// other jobs do not get (GitHub, "Secrets", on those of an environment).
 fn environment_names(workflow: &Workflow, text: &str) -> BTreeSet<String> {
     let part = |bytes: &Bytes| text.get(bytes.start as usize..bytes.end as usize).unwrap_or("");
+    if workflow.jobs.iter().all(|job| !job.environment) {
+        return BTreeSet::new();
+    }
     let mut inside = BTreeSet::new();
     let mut outside = text.to_owned();
     for job in workflow.jobs.iter().filter(|job| job.environment) {
