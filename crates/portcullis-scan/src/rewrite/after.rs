@@ -75,7 +75,14 @@ pub(super) fn write(
     let variables = variables(place, &text, &mut carried);
     let needs_build = !in_place && (asks_status || conditional || !carried.is_empty());
     carry.take(carried);
-    let needs = if needs_build { format!("[{}, {waits_for}]", place.job.id) } else { waits_for.to_owned() };
+    let mut needs = vec![waits_for.to_owned()];
+    if needs_build {
+        needs.insert(0, place.job.id.clone());
+    }
+    let known: Vec<&str> = needs.iter().map(String::as_str).collect();
+    let read = condition::read_jobs(&steps, &known);
+    needs.extend(read);
+    let needs = if needs.len() == 1 { needs.concat() } else { format!("[{}]", needs.join(", ")) };
     let mut job = format!("{}{id}:{newline}{keys}needs: {needs}{newline}", place.outer());
     if asks_status {
         let begun = format!("always() && needs.{}.result != 'skipped'", place.job.id);

@@ -89,6 +89,22 @@ fn mentions(text: &str, contexts: &[&str]) -> bool {
     })
 }
 
+/// The jobs that a text reads outputs or results of, besides those that are needed anyway.
+pub(super) fn read_jobs(text: &str, known: &[&str]) -> Vec<String> {
+    let mut jobs: Vec<String> = Vec::new();
+    for (at, word) in text.match_indices("needs.") {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let inside = before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        let rest = text.get(at + word.len()..).unwrap_or("");
+        let name: String =
+            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).collect();
+        if !inside && !name.is_empty() && !known.contains(&name.as_str()) && !jobs.contains(&name) {
+            jobs.push(name);
+        }
+    }
+    jobs
+}
+
 /// A text as a YAML scalar: plain where that is safe.
 pub(super) fn scalar(text: &str) -> String {
     let plain = !text.contains(": ")

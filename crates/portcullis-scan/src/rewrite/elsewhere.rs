@@ -24,6 +24,17 @@ pub(super) fn uploads(text: &str) -> Vec<String> {
     let mut notes = Vec::new();
     for job in &workflow.jobs {
         let of_job = holds(&job.env).or_else(|| of_workflow.clone());
+        let by_action = job.steps.iter().find_map(|step| {
+            let told = step.with.iter().filter_map(|entry| entry.node.text()).any(is_upload);
+            step.uses.as_ref()?.text().filter(|_| told)
+        });
+        if let Some(action) = by_action {
+            notes.push(format!(
+                "{}: has `{action}` run the upload: let a step of its own run it first",
+                job.id
+            ));
+            continue;
+        }
         let scripts: Vec<_> =
             job.steps.iter().filter_map(|step| Some((step, step.run.as_ref()?.text()?))).collect();
         if scripts.iter().any(|(_, script)| is_upload(script)) {

@@ -256,8 +256,7 @@ fn job(
 ) -> Result<String, String> {
     let (newline, keys, unit, dash) = (place.newline(), place.keys(), place.unit(), place.dash()?);
     let build = &place.job.id;
-    let needs = before.map_or_else(|| build.clone(), |before| format!("[{build}, {before}]"));
-    let mut text = format!("{}{id}:{newline}{keys}needs: {needs}{newline}", place.outer());
+    let mut text = String::new();
     let condition = match &asks.told {
         Some(told) => Some(format!("{} == 'true'", carry.output(&format!("run-{id}"), told))),
         None => asks.own.and_then(|own| condition::for_a_job(own, id, place.is_matrix(), carry)),
@@ -290,7 +289,17 @@ fn job(
     text.push_str(&format!("{keys}steps:{newline}"));
     mine.iter().for_each(|artifact| text.push_str(&artifact.download(&dash, &unit, newline, &folder)));
     text.push_str(&step);
-    Ok(text)
+    let mut needs: Vec<&str> = vec![build];
+    needs.extend(before);
+    let read = condition::read_jobs(&text, &needs);
+    let needs = match (needs.as_slice(), read.as_slice()) {
+        ([only], []) => (*only).to_owned(),
+        _ => format!(
+            "[{}]",
+            needs.iter().copied().chain(read.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Ok(format!("{}{id}:{newline}{keys}needs: {needs}{newline}{text}", place.outer()))
 }
 
 /// The publish action's step, with the name and the tolerance of the step that it takes the place of.

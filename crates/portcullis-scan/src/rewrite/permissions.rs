@@ -85,6 +85,7 @@ const READERS: &[&str] = &[
     "swatinem/rust-cache",
     "prefix-dev/setup-pixi",
     "conda-incubator/setup-miniconda",
+    "jrubics/poetry-publish",
     "codecov/codecov-action",
     "slackapi/",
     "8398a7/action-slack",
@@ -163,11 +164,25 @@ pub(super) fn need(place: &Place<'_>, steps: &[(&Step, &Node)]) -> Need {
 /// themselves, once there are several.
 pub(super) fn lowered(place: &Place<'_>) -> Option<(Vec<Edit>, Vec<String>)> {
     let layout = place.layout();
-    let (_, value) = layout.entry(place.subject.root, "permissions")?;
-    let Content::Mapping(pairs) = &value.content else { return None };
+    let (key, value) = layout.entry(place.subject.root, "permissions")?;
     if place.subject.workflow.jobs.len() != 1 || layout.entry(place.job_node, "permissions").is_some() {
         return None;
     }
+    if value.text() == Some("write-all") {
+        let steps = place.steps();
+        let others: Vec<(&Step, &Node)> = steps
+            .iter()
+            .filter(|(step, _)| step.bytes != place.step.bytes)
+            .map(|(step, node)| (*step, node.as_ref()))
+            .collect();
+        if need(place, &others) == Need::Unknown {
+            return None;
+        }
+        let range = key.bytes.range().start..layout.content_end(value);
+        let text = format!("permissions:{}{}contents: read", place.newline(), place.unit());
+        return Some((vec![Edit::replace(range, text)], vec!["contents: write".to_owned()]));
+    }
+    let Content::Mapping(pairs) = &value.content else { return None };
     let others = || pairs.iter().filter(|(key, _)| key.text() != Some("id-token"));
     let edits: Vec<Edit> = others()
         .filter(|(_, level)| level.text() == Some("write"))

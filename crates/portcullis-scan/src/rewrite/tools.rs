@@ -62,7 +62,6 @@ const THERE: &[&str] = &[
     "aws",
     "az",
     "gcloud",
-    "docker",
     "zip",
     "unzip",
     "tar",

@@ -22,6 +22,9 @@ pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
         let run = run.scalar().ok_or_else(|| "the script is no text".to_owned());
         return Some(run.and_then(|run| script::without_upload(layout, run)));
     }
+    if uses(place.step).starts_with("jrubics/poetry-publish@") {
+        return by_poetry(place).map(Ok);
+    }
     if !MATURIN.iter().any(|known| uses(place.step).starts_with(known)) {
         return None;
     }
@@ -63,6 +66,28 @@ pub(super) fn read(place: &Place<'_>) -> Option<Result<Script, String>> {
         }
         _ => None,
     }
+}
+
+/// `JRubics/poetry-publish` builds and publishes: the build is left, by the command that the action runs. `None` where it is
+/// told more than its token and versions.
+fn by_poetry(place: &Place<'_>) -> Option<Script> {
+    let layout = place.layout();
+    let plain = ["pypi_token", "python_version", "poetry_version"];
+    if layout.is_flow(place.step_node)
+        || !place.step.with.iter().all(|entry| plain.contains(&entry.name.as_str()))
+    {
+        return None;
+    }
+    let (uses_key, uses) = layout.entry(place.step_node, "uses")?;
+    let mut edits = vec![Edit::replace(
+        uses_key.bytes.range().start..layout.content_end(uses),
+        "run: pipx run poetry build",
+    )];
+    if let Some((key, with)) = layout.entry(place.step_node, "with") {
+        let lines = layout.lines(key, with);
+        edits.push(Edit::replace(lines.clone(), layout.comments(lines)));
+    }
+    Some(Script { edits: Some(edits), sendings: vec![Sending::default()], directory: None, goes_on: false })
 }
 
 /// Whether the job only fetches what others built, and uploads it.
