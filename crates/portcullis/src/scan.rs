@@ -246,7 +246,7 @@ fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
     options.refs = arguments.refs.clone().or(settings.refs);
     options.jobs = arguments.jobs.or(settings.jobs).unwrap_or(0);
     for file in arguments.indicators.iter().chain(&settings.indicators) {
-        let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+        let text = text(file, LIST_MAX).with_context(|| format!("reading `{}`", file.display()))?;
         options.indicators.extend(indicators(&text));
     }
     match arguments.since.as_deref().or(settings.since.as_deref()) {
@@ -360,8 +360,23 @@ fn indicators(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// Largest list of indicators, commits or paths, in bytes: a million of them fit.
+const LIST_MAX: u64 = 64 << 20;
+
+/// A file or a pipe of UTF-8 with at most so many bytes.
+fn text(file: &Path, most: u64) -> anyhow::Result<String> {
+    use std::io::Read;
+    let opened = std::fs::File::open(file)?;
+    let mut bytes = Vec::new();
+    opened.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        bail!("it has more than {most} bytes");
+    }
+    String::from_utf8(bytes).context("it is not UTF-8")
+}
+
 fn lines(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+    let text = text(file, LIST_MAX).with_context(|| format!("reading `{}`", file.display()))?;
     Ok(text
         .lines()
         .map(str::trim)
@@ -405,6 +420,16 @@ impl Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_have_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("list.txt");
+        std::fs::write(&file, "x".repeat(8)).unwrap();
+        assert_eq!(text(&file, 8).unwrap().len(), 8);
+        assert!(text(&file, 7).unwrap_err().to_string().contains("more than 7 bytes"));
+        assert!(text(folder.path(), 8).is_err() && text(Path::new("/dev/zero"), 8).is_err());
+    }
 
     #[test]
     fn indicators_are_read_from_stix_csv_and_lists() {

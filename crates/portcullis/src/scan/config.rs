@@ -4,7 +4,6 @@
 //! in it: a file inside the tree is refused, and so is one that is reached through a link in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -107,7 +106,11 @@ pub(super) fn read(file: &Path, scanned: &[PathBuf]) -> anyhow::Result<Settings>
             );
         }
     }
-    let text = text(file).with_context(|| format!("reading --config `{}`", file.display()))?;
+    if !std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+        bail!("reading --config `{}`: it is no regular file", file.display());
+    }
+    let text =
+        super::text(file, SIZE_MAX).with_context(|| format!("reading --config `{}`", file.display()))?;
     let parsed: File = toml::from_str(&text).with_context(|| {
         format!("reading --config `{}`: expected a table `[scan]` with its keys", file.display())
     })?;
@@ -143,19 +146,6 @@ fn is_host(host: &str) -> bool {
         && host
             .split('.')
             .all(|label| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    let opened = std::fs::File::open(file)?;
-    if !opened.metadata()?.is_file() {
-        bail!("it is no regular file");
-    }
-    let mut bytes = Vec::new();
-    opened.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        bail!("it has more than {SIZE_MAX} bytes");
-    }
-    String::from_utf8(bytes).context("it is not UTF-8")
 }
 
 /// Every place that decides what the file is: itself, and each link on the way to it, without links in any of them.
