@@ -8,6 +8,7 @@ pub mod code;
 pub mod command;
 mod doors;
 pub mod job;
+pub(crate) mod known;
 pub mod script;
 pub mod shell;
 pub mod trace;
@@ -95,10 +96,14 @@ pub struct Tracer<'a> {
     pub self_hosted: bool,
     /// Literal texts that stood encoded in the file, so that running one can be told from running plain text.
     pub decoded: BTreeSet<String>,
+    /// Files of the repository that the current step asked for. Whatever else decides what following a step leads to must be
+    /// in the key by which `known` puts it back.
+    opened: Vec<String>,
+    has_anchors: bool,
 }
 
 /// What one job's steps leave for each other.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct JobState {
     /// Files that steps wrote, by normalised path.
     files: HashMap<String, Value>,
@@ -323,6 +328,8 @@ impl<'a> Tracer<'a> {
             step: 0,
             self_hosted: false,
             decoded: BTreeSet::new(),
+            opened: Vec::new(),
+            has_anchors: known::may_have_anchors(text),
         }
     }
 
@@ -553,6 +560,9 @@ impl<'a> Tracer<'a> {
     /// A file of the repository, as one of the trace's files.
     pub fn open(&mut self, path: &str) -> Option<(usize, String)> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
+        if !self.opened.iter().any(|opened| opened == path) {
+            self.opened.push(path.to_owned());
+        }
         if let Some(at) = self.trace.files.iter().position(|file| file.path == path) {
             return Some((at, self.trace.files.get(at)?.text.clone()));
         }

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::analysis::{Analysis, Seen, analyse};
 use crate::called::{CalledPaths, Place};
 use crate::exposure::{self, Exposed, Outline};
+use crate::flow::known::KnownSteps;
 use crate::flow::{LocalFile, LocalFiles, NoFiles};
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
@@ -147,7 +148,12 @@ impl Report {
 /// Scans, and hands over each repository's part as soon as it is done: what many repositories need in memory is what the
 /// largest of them does.
 pub fn scan_each(options: &Options, take: &mut (dyn FnMut(Part) + Send)) -> Totals {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.jobs).stack_size(STACK_BYTES).build();
+    let known = KnownSteps::new();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs)
+        .stack_size(STACK_BYTES)
+        .start_handler(move |_| Arc::clone(&known).use_in_this_thread())
+        .build();
     match pool {
         Ok(pool) => pool.install(|| scan_within(options, take)),
         // No threads to be had: this one will do.

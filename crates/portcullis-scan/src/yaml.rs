@@ -4,6 +4,7 @@
 //! copying them, so that a file of nested aliases costs its own size and not its expansion. Readers of the tree
 //! bound their own walks. Limits are errors, never truncation: the caller then searches the text itself.
 
+mod quick;
 pub mod repair;
 
 use std::borrow::Cow;
@@ -144,6 +145,10 @@ impl Node {
 
 /// Parses the first document of a text.
 pub fn parse(source: &str) -> Result<Arc<Node>, YamlError> {
+    quick::parse(source).map_or_else(|| parse_fully(source), Ok)
+}
+
+fn parse_fully(source: &str) -> Result<Arc<Node>, YamlError> {
     let mut builder = Builder::new(source);
     for event in Parser::new_from_str(source) {
         let (event, span) = event.map_err(|error| YamlError::Syntax {
@@ -199,7 +204,7 @@ impl<'source> Builder<'source> {
     fn take(&mut self, event: Event<'_>, bytes: Bytes) -> Result<(), YamlError> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
-                let scalar = self.scalar(text, style, bytes);
+                let scalar = scalar(self.source, text, style, bytes);
                 self.place(Arc::new(Node { content: Content::Scalar(scalar), bytes }), anchor)
             }
             Event::SequenceStart(anchor, _) => self.open(false, anchor, bytes),
@@ -261,21 +266,15 @@ impl<'source> Builder<'source> {
         }
         Ok(())
     }
+}
 
-    fn scalar(&self, text: Cow<'_, str>, style: ScalarStyle, bytes: Bytes) -> Scalar {
-        let raw = self.source.get(bytes.range()).unwrap_or("");
-        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-        // The header line of a block scalar (`|2-`) is not content.
-        let skip =
-            if block && raw.starts_with(['|', '>']) { raw.find('\n').map_or(0, |at| at + 1) } else { 0 };
-        let segments = align(&text, raw, skip, bytes.start as usize);
-        Scalar {
-            text: text.into_owned(),
-            plain: matches!(style, ScalarStyle::Plain),
-            segments,
-            end: bytes.end,
-        }
-    }
+fn scalar(source: &str, text: Cow<'_, str>, style: ScalarStyle, bytes: Bytes) -> Scalar {
+    let raw = source.get(bytes.range()).unwrap_or("");
+    let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+    // The header line of a block scalar (`|2-`) is not content.
+    let skip = if block && raw.starts_with(['|', '>']) { raw.find('\n').map_or(0, |at| at + 1) } else { 0 };
+    let segments = align(&text, raw, skip, bytes.start as usize);
+    Scalar { text: text.into_owned(), plain: matches!(style, ScalarStyle::Plain), segments, end: bytes.end }
 }
 
 /// Walks value and source side by side. Quotes, escapes and indentation exist only in the source and are skipped;

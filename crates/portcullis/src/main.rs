@@ -22,6 +22,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keeps package publishing out of a thief's hands.
 #[derive(Parser)]
 #[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]

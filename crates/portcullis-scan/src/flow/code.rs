@@ -54,6 +54,8 @@ pub struct Program<'t, 'a, 's> {
     started: HashMap<String, Vec<Value>>,
     /// Elements that the next callback is called with.
     callback_items: Option<Vec<Value>>,
+    /// Where the functions begin that are running, the outermost first.
+    active: Vec<usize>,
 }
 
 /// Follows a program; returns what it prints.
@@ -114,6 +116,7 @@ fn run_within(
         lists: HashMap::new(),
         started: HashMap::new(),
         callback_items: None,
+        active: Vec::new(),
     };
     program.variables = std::mem::take(variables);
     if language == Language::PowerShell {

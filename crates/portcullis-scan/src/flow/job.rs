@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::known::Known;
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
 use super::{
@@ -64,7 +65,7 @@ impl Contexts for Scope<'_> {
         let first = rest.first().copied().unwrap_or("");
         match head {
             "env" if first.is_empty() || first == "*" => {
-                Some(self.environment.values().filter(|value| value.carries()).cloned().collect())
+                Some(in_order(self.environment).filter(|value| value.carries()).cloned().collect())
             }
             "env" => {
                 let exact = self.environment.get(first);
@@ -77,20 +78,22 @@ impl Contexts for Scope<'_> {
                         self.outputs.get(&(id, name.to_ascii_lowercase())).map(|value| vec![value.clone()])
                     }
                     // `toJSON(steps)`, `steps.ID.outputs`: all of them.
-                    _ => Some(
-                        self.outputs
+                    _ => {
+                        let mut found: Vec<_> = self
+                            .outputs
                             .iter()
                             .filter(|((step, _), _)| first.is_empty() || first == "*" || *step == id)
-                            .map(|(_, value)| value.clone())
-                            .collect(),
-                    ),
+                            .collect();
+                        found.sort_unstable_by_key(|(key, _)| *key);
+                        Some(found.into_iter().map(|(_, value)| value.clone()).collect())
+                    }
                 }
             }
             "needs" => {
                 let outputs = self.jobs.get(&first.to_ascii_lowercase())?;
                 match rest.get(2) {
                     Some(name) => outputs.get(&name.to_ascii_lowercase()).map(|value| vec![value.clone()]),
-                    None => Some(outputs.values().cloned().collect()),
+                    None => Some(in_order(outputs).cloned().collect()),
                 }
             }
             "matrix" => self.matrix.get(&first.to_ascii_lowercase()).cloned(),
@@ -101,7 +104,7 @@ impl Contexts for Scope<'_> {
             "secrets" => {
                 let secrets = self.called.secrets.as_ref()?;
                 if first.is_empty() {
-                    return Some(secrets.values().cloned().collect());
+                    return Some(in_order(secrets).cloned().collect());
                 }
                 // What was not handed over is empty; the job's token is always there.
                 match find(secrets, first) {
@@ -113,6 +116,13 @@ impl Contexts for Scope<'_> {
             _ => None,
         }
     }
+}
+
+/// The values by their names: what is said of them stays the same from one scan to the next.
+pub(super) fn in_order(map: &HashMap<String, Value>) -> impl Iterator<Item = &Value> {
+    let mut named: Vec<(&String, &Value)> = map.iter().collect();
+    named.sort_unstable_by_key(|(name, _)| *name);
+    named.into_iter().map(|(_, value)| value)
 }
 
 fn find<'m>(map: &'m HashMap<String, Value>, name: &str) -> Option<&'m Value> {
@@ -190,15 +200,29 @@ fn run_job(
         let target = scalar_value(image, &scope, file);
         tracer.deliver(handed, Channel::Image, Role::Payload, target, "container", file, image.bytes);
     }
+    let shell = job.shell.clone().unwrap_or_else(|| default_shell(job));
+    let mut known = (called.depth == 0 && !workflow.is_action)
+        .then(|| Known::new(tracer, job, &shell, &environment, jobs, &matrix))
+        .flatten();
     for (at, step) in job.steps.iter().enumerate() {
         if called.depth == 0 {
             tracer.step = at;
         }
+        let met = known.as_mut().and_then(|known| known.met(tracer, &state, step.bytes));
+        if let (Some(known), Some(met)) = (&known, &met)
+            && known.recall(tracer, &mut state, met)
+        {
+            continue;
+        }
+        let begun = met.map(|met| Known::begin(tracer, &state, met));
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);
         settle(&mut state, step.id.as_deref());
         // The summary is shown beside the log, to the same readers.
         if let Some(summary) = state.take("$GITHUB_STEP_SUMMARY") {
             tracer.log(&summary, file, step.bytes);
+        }
+        if let (Some(known), Some(begun)) = (&known, begun) {
+            known.keep(tracer, &state, begun);
         }
     }
     if tracer.self_hosted && called.depth == 0 {
@@ -498,7 +522,7 @@ fn call_workflow(tracer: &mut Tracer<'_>, job: &Job, uses: &Arc<Node>, scope: &S
         return;
     }
     let mut handed = Value::empty();
-    for value in inputs.values() {
+    for value in in_order(&inputs) {
         handed.append(value.only_carried());
     }
     match (&job.secrets, secrets) {
@@ -506,7 +530,7 @@ fn call_workflow(tracer: &mut Tracer<'_>, job: &Job, uses: &Arc<Node>, scope: &S
             handed.append(tracer.enter(Source::AllSecrets, "secrets: inherit", file, *bytes));
         }
         (_, Some(secrets)) => {
-            for value in secrets.values() {
+            for value in in_order(&secrets) {
                 handed.append(value.clone());
             }
         }

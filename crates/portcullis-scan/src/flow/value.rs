@@ -143,6 +143,44 @@ impl Trail {
     }
 }
 
+/// Tells the new place of what stood in a file.
+pub type Place<'p> = dyn FnMut(usize, Bytes) -> (usize, Bytes) + 'p;
+
+impl Trail {
+    /// This trail, where its hops since one of `from` come after the same of `onto`, at the places that `place` tells.
+    #[must_use]
+    pub fn rebased(&self, from: &[Trail], onto: &[Trail], place: &mut Place<'_>) -> Self {
+        if let Some(at) = from.iter().position(|trail| trail.is(self)) {
+            return onto.get(at).cloned().unwrap_or_default();
+        }
+        let Some(link) = &self.0 else { return Self(None) };
+        let before = link.before.rebased(from, onto, place);
+        let (file, bytes) = place(link.hop.file, link.hop.bytes);
+        before.then(Hop { kind: link.hop.kind, what: link.hop.what.clone(), file, bytes })
+    }
+
+    /// Whether it is the very same trail, and not only one like it.
+    pub fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether all its hops are in the workflow itself.
+    pub fn is_in_workflow(&self) -> bool {
+        let mut at = self;
+        while let Some(link) = &at.0 {
+            if link.hop.file != 0 {
+                return false;
+            }
+            at = &link.before;
+        }
+        true
+    }
+}
+
 /// A secret on its way.
 #[derive(Clone, Debug)]
 pub struct Carried {
@@ -324,6 +362,26 @@ impl Value {
             }
         }
         self
+    }
+
+    /// Whether it is the same with secrets that came the very same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.parts.len() == other.parts.len()
+            && self.parts.iter().zip(&other.parts).all(|(one, other)| match (one, other) {
+                (Part::Carried(one), Part::Carried(other)) => {
+                    one.source == other.source
+                        && one.encodings == other.encodings
+                        && one.dropped == other.dropped
+                        && one.trail.is(&other.trail)
+                }
+                (Part::Text(one), Part::Text(other))
+                | (Part::Configured(one), Part::Configured(other))
+                | (Part::Untrusted(one), Part::Untrusted(other))
+                | (Part::Run(one), Part::Run(other))
+                | (Part::Remote(one), Part::Remote(other)) => one == other,
+                (Part::Unknown, Part::Unknown) | (Part::Unset, Part::Unset) => true,
+                _ => false,
+            })
     }
 
     /// The same after an encoder: secrets keep it in mind, literal text becomes unknown.

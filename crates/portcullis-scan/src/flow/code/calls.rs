@@ -10,6 +10,9 @@ use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{HopKind, Part, Value};
 use crate::span::Bytes;
 
+/// How often a function is run within itself.
+const REENTRIES_MAX: usize = 1;
+
 /// Functions that look a name up, which carries it to whoever serves the zone.
 const RESOLVERS: &[&str] = &[
     "gethostbyname",
@@ -398,6 +401,8 @@ impl Program<'_, '_, '_> {
         all
     }
 
+    /// Runs a function of the program. One that calls itself is run within itself once: since every branch is taken anyway,
+    /// going further shows nothing new, and a visitor that calls itself in eight places would take the whole budget.
     fn call_own(
         &mut self,
         body: std::ops::Range<usize>,
@@ -411,6 +416,14 @@ impl Program<'_, '_, '_> {
         };
         if self.depth > 60 {
             return Value::unknown();
+        }
+        if self.active.iter().filter(|start| **start == body.start_byte()).count() > REENTRIES_MAX {
+            let mut all = receiver;
+            for argument in arguments {
+                all.append(argument);
+                all.push_text(" ");
+            }
+            return all;
         }
         let own =
             parameters.first().filter(|first| matches!(first.as_str(), "self" | "cls" | "this")).cloned();
@@ -438,7 +451,9 @@ impl Program<'_, '_, '_> {
         }
         let returned = std::mem::take(&mut self.returned);
         self.depth += 10;
+        self.active.push(body.start_byte());
         self.eval(body);
+        self.active.pop();
         self.depth -= 10;
         let mut value = Value::empty();
         for one in std::mem::replace(&mut self.returned, returned) {

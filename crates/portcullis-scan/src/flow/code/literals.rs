@@ -146,7 +146,10 @@ pub(super) fn run(
     if DUMPS.iter().any(|dump| text.contains(dump)) {
         let source = crate::flow::value::Source::Environment;
         content.append(tracer.enter(source, "the whole environment", script.file, bytes));
-        for (_, value) in environment.iter().filter(|(name, _)| !crate::flow::is_runner_variable(name)) {
+        let mut named: Vec<_> =
+            environment.iter().filter(|(name, _)| !crate::flow::is_runner_variable(name)).collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        for (_, value) in named {
             content.append(value.only_carried());
         }
     }

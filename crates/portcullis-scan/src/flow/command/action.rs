@@ -48,7 +48,7 @@ impl Use<'_> {
                 all.push_text("\n");
             }
         }
-        for value in self.own_environment.values() {
+        for value in crate::flow::job::in_order(self.own_environment) {
             all.append(value.only_carried());
         }
         all

