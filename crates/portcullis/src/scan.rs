@@ -245,10 +245,13 @@ fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
     options.history = !(arguments.no_history || settings.no_history.unwrap_or(false));
     options.refs = arguments.refs.clone().or(settings.refs);
     options.jobs = arguments.jobs.or(settings.jobs).unwrap_or(0);
+    let mut listed = Vec::new();
     for file in arguments.indicators.iter().chain(&settings.indicators) {
         let text = text(file, LIST_MAX).with_context(|| format!("reading `{}`", file.display()))?;
-        options.indicators.extend(indicators(&text));
+        listed.extend(indicators(&text));
     }
+    // All at once: a set that is made of a list costs far less than one that grows.
+    options.indicators = listed.into_iter().collect();
     match arguments.since.as_deref().or(settings.since.as_deref()) {
         None => {}
         Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
@@ -344,18 +347,27 @@ fn identity(text: &str) -> anyhow::Result<String> {
 
 /// Host names and addresses in any of the usual forms, also defanged ones (`hxxps://collector[.]example/`).
 fn indicators(text: &str) -> Vec<String> {
-    let text = text.replace("[.]", ".").replace("(.)", ".").replace("hxxp", "http").replace("[:]", ":");
-    text.split(|character: char| character.is_whitespace() || ",;\"'[]{}()<>=|".contains(character))
+    let mut text = std::borrow::Cow::Borrowed(text);
+    for (defanged, plain) in [("[.]", "."), ("(.)", "."), ("hxxp", "http"), ("[:]", ":")] {
+        if text.contains(defanged) {
+            text = text.replace(defanged, plain).into();
+        }
+    }
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let parts = |character: char| {
+        matches!(
+            character,
+            ',' | ';' | '"' | '\'' | '[' | ']' | '{' | '}' | '(' | ')' | '<' | '>' | '=' | '|'
+        ) || character.is_whitespace()
+    };
+    text.split(parts)
         .filter_map(|token| {
             let rest = token.split_once("://").map_or(token, |(_, rest)| rest);
-            let host =
-                rest.split(['/', '?', '#', ':', '\\']).next()?.trim_end_matches('.').to_ascii_lowercase();
-            let labels: Vec<&str> = host.split('.').collect();
-            let plain = |label: &&str| {
-                !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-            };
+            let host = rest.split(['/', '?', '#', ':', '\\']).next()?.trim_end_matches('.');
             // A name needs a dot; a version number or a file name among the columns does no harm, it matches no host.
-            (labels.len() >= 2 && labels.iter().all(plain)).then_some(host)
+            (host.contains('.') && host.split('.').all(is_label)).then(|| host.to_ascii_lowercase())
         })
         .collect()
 }
