@@ -9,8 +9,10 @@ pub mod command;
 mod doors;
 pub mod job;
 pub(crate) mod known;
+mod local;
 pub mod script;
 pub mod shell;
+mod state;
 pub mod trace;
 pub mod value;
 
@@ -21,7 +23,9 @@ use crate::span::Bytes;
 use crate::text::RepositoryText;
 use crate::workflow::expression::{self, Contexts};
 use crate::yaml::Node;
+pub use local::{LocalFile, LocalFiles, NoFiles};
 use script::Script;
+pub use state::{JobState, settle};
 use trace::{Channel, Delivery, Observation, ObservationKind, Publishing, Role, Trace, TracedFile};
 use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 
@@ -35,55 +39,8 @@ const FILES_MAX: usize = 64;
 /// Deepest chain of local actions and reusable workflows; GitHub allows ten.
 pub const CALLS_MAX: usize = 10;
 
-/// What stands at a path that a workflow calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalFile {
-    /// No file.
-    Absent,
-    /// Its text, with bytes that are not UTF-8 replaced: a shell runs such a script all the same.
-    Text(String),
-    /// A file that is there and is not read, and why. What it does is unknown, so nobody may call its caller analysed.
-    Unread(&'static str),
-}
-
-impl LocalFile {
-    /// The contents of a file, of which no more than `limit` bytes are looked at.
-    pub fn of_bytes(bytes: &[u8], limit: usize) -> Self {
-        if bytes.len() > limit {
-            return Self::TOO_LARGE;
-        }
-        Self::Text(String::from_utf8_lossy(bytes).into_owned())
-    }
-
-    /// Larger than what is read.
-    pub const TOO_LARGE: Self = Self::Unread("a file that it calls is too large");
-
-    /// The text, where there is one.
-    pub fn text(self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Absent | Self::Unread(_) => None,
-        }
-    }
-}
-
 /// The hop of what `tee` shows beside the file that it wrote.
 pub const COPIED: &str = "copied by tee";
-
-/// Files of the repository at the version that is being looked at.
-pub trait LocalFiles {
-    /// The file at a path from the root.
-    fn read(&self, path: &str) -> LocalFile;
-}
-
-/// No repository around: a workflow file alone.
-pub struct NoFiles;
-
-impl LocalFiles for NoFiles {
-    fn read(&self, _: &str) -> LocalFile {
-        LocalFile::Absent
-    }
-}
 
 /// Collects a [`Trace`].
 pub struct Tracer<'a> {
@@ -100,191 +57,6 @@ pub struct Tracer<'a> {
     /// in the key by which `known` puts it back.
     opened: Vec<String>,
     has_anchors: bool,
-}
-
-/// What one job's steps leave for each other.
-#[derive(Clone, Debug, Default)]
-pub struct JobState {
-    /// Files that steps wrote, by normalised path.
-    files: HashMap<String, Value>,
-    /// What `GITHUB_ENV` added.
-    pub added: HashMap<String, Value>,
-    /// `steps.ID.outputs.NAME`, in lower case.
-    pub outputs: HashMap<(String, String), Value>,
-    /// Git remotes and rewritten addresses by name.
-    pub remotes: HashMap<String, Value>,
-    /// Folders that the job put before all others on the path.
-    pub path: Vec<String>,
-    /// Where the script stands, below the workspace; empty for the workspace itself.
-    pub folder: String,
-    /// Where `pushd` came from.
-    pub folders: Vec<String>,
-}
-
-impl JobState {
-    /// Writes or appends to a file.
-    pub fn write(&mut self, path: &str, content: Value, append: bool) {
-        let path = self.placed(path);
-        match self.files.get_mut(&path) {
-            Some(old) if append => old.append(content),
-            // `a > f || b > f`: either may have been written, so a secret stays until the file is removed.
-            Some(old) if old.carries() && !content.carries() => {
-                let kept = old.only_carried();
-                *old = content;
-                old.append(kept);
-            }
-            _ => {
-                if self.files.len() < 4_096 {
-                    self.files.insert(path, content);
-                }
-            }
-        }
-    }
-
-    /// Reads a file that a step wrote; a pattern or folder reads all that it covers.
-    pub fn read(&self, path: &str) -> Option<Value> {
-        if path.is_empty() {
-            return None;
-        }
-        let placed = self.placed(path);
-        match self.read_at(&placed) {
-            // It may have been written from another folder.
-            None if !self.folder.is_empty() => self.read_at(&normalised(path)),
-            found => found,
-        }
-    }
-
-    fn read_at(&self, path: &str) -> Option<Value> {
-        let path = path.to_owned();
-        if let Some(content) = self.files.get(&path) {
-            return Some(content.clone());
-        }
-        let folder = path == "." || path.is_empty();
-        let prefix = path.trim_end_matches(['*', '/']);
-        let covers = |file: &str| {
-            if folder {
-                return !file.starts_with(['/', '~', '$']) || file.starts_with("${");
-            }
-            let whole = path.ends_with('*') || path.contains('*');
-            match path.split_once('*') {
-                Some((before, after)) if whole => {
-                    file.starts_with(before) && file.ends_with(after.trim_start_matches(['*', '/']))
-                }
-                _ => file.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')),
-            }
-        };
-        let mut names = self.files.keys().filter(|file| covers(file)).collect::<Vec<_>>();
-        names.sort();
-        let mut all = None;
-        for name in names {
-            if let Some(content) = self.files.get(name) {
-                all.get_or_insert_with(Value::empty).append(content.clone());
-            }
-        }
-        all
-    }
-
-    /// Files that hold secrets when the job is over.
-    pub fn left(&self) -> Vec<(String, Value)> {
-        let mut left: Vec<(String, Value)> = self
-            .files
-            .iter()
-            .filter(|(path, content)| {
-                content.carries() && !path.starts_with('$') && !path.starts_with("/dev/")
-            })
-            .map(|(path, content)| (path.clone(), content.clone()))
-            .collect();
-        left.sort_by(|a, b| a.0.cmp(&b.0));
-        left
-    }
-
-    /// Removes a file or a folder.
-    pub fn remove(&mut self, path: &str) {
-        let path = self.placed(path);
-        self.files.retain(|file, _| {
-            *file != path && !file.strip_prefix(&path).is_some_and(|rest| rest.starts_with('/'))
-        });
-    }
-
-    /// Whether a step wrote this very file.
-    pub fn has(&self, path: &str) -> bool {
-        self.files.contains_key(&self.placed(path)) || self.files.contains_key(&normalised(path))
-    }
-
-    /// A path as seen from where the script stands.
-    fn placed(&self, path: &str) -> String {
-        let plain = path.trim().trim_matches(['"', '\'']);
-        let from_root = WORKSPACE.iter().any(|prefix| plain.starts_with(prefix));
-        let path = normalised(path);
-        if self.folder.is_empty() || from_root || path.starts_with(['/', '~', '$']) {
-            return path;
-        }
-        joined_path(&self.folder, &path)
-    }
-
-    /// Goes to another folder, as `cd` does.
-    pub fn enter(&mut self, folder: &str) {
-        let plain = folder.trim().trim_matches(['"', '\'']).trim_end_matches('/');
-        let target = normalised(folder);
-        let from_root =
-            WORKSPACE.iter().any(|prefix| plain == prefix.trim_end_matches('/') || plain.starts_with(prefix));
-        self.folder = match target.as_str() {
-            "" | "." if from_root || plain.is_empty() => String::new(),
-            "." => return,
-            "-" => self.folders.pop().unwrap_or_default(),
-            _ if from_root => target,
-            _ if target.starts_with(['/', '~', '$']) => target,
-            _ => joined_path(&self.folder, &target),
-        };
-    }
-
-    /// Puts a folder on the path.
-    pub fn search(&mut self, folder: &str) {
-        let folder = folder.trim();
-        if !folder.is_empty() && !folder.starts_with("/usr") && self.path.len() < 16 {
-            self.path.push(folder.to_owned());
-        }
-    }
-
-    /// Takes a file away, for those by which steps talk to the runner.
-    pub fn take(&mut self, path: &str) -> Option<Value> {
-        self.files.remove(path)
-    }
-}
-
-/// How the workspace is named at the beginning of a path.
-const WORKSPACE: &[&str] = &["${github.workspace}/", "${GITHUB_WORKSPACE}/", "/github/workspace/"];
-
-/// A path below a folder, without `.` and `..`.
-fn joined_path(folder: &str, path: &str) -> String {
-    let mut steps: Vec<&str> = folder.split('/').filter(|step| !step.is_empty() && *step != ".").collect();
-    for step in path.split('/') {
-        match step {
-            "" | "." => {}
-            ".." => {
-                steps.pop();
-            }
-            step => steps.push(step),
-        }
-    }
-    let absolute = if folder.starts_with('/') { "/" } else { "" };
-    if steps.is_empty() { ".".to_owned() } else { format!("{absolute}{}", steps.join("/")) }
-}
-
-/// One spelling for each path: no `./`, no workspace prefix, `~` for the home directory.
-fn normalised(path: &str) -> String {
-    let mut path = path.trim().trim_matches(['"', '\'']);
-    for prefix in ["${github.workspace}/", "./", "${GITHUB_WORKSPACE}/", "/github/workspace/"] {
-        path = path.strip_prefix(prefix).unwrap_or(path);
-    }
-    let path = path
-        .replace("/home/runner/", "~/")
-        .replace("${HOME}/", "~/")
-        .replace("${runner.temp}", "/runner/temp");
-    match path.trim_end_matches('/') {
-        "" | "${github.workspace}" => ".".to_owned(),
-        trimmed => trimmed.to_owned(),
-    }
 }
 
 /// Variables that the runner sets and that are no secret.
@@ -660,90 +432,14 @@ fn is_bare(content: &Value) -> bool {
     })
 }
 
-/// Adds what a step wrote to `GITHUB_ENV` and `GITHUB_OUTPUT` to what later steps see.
-pub fn settle(state: &mut JobState, step_id: Option<&str>) {
-    if let Some(content) = state.take("$GITHUB_ENV") {
-        for (name, value) in assignments(&content) {
-            state.added.insert(name, value);
-        }
-    }
-    if let Some(content) = state.take("$GITHUB_PATH") {
-        for line in lines(&content) {
-            state.search(&line.template());
-        }
-    }
-    if let Some(content) = state.take("$GITHUB_OUTPUT") {
-        let id = step_id.unwrap_or("").to_ascii_lowercase();
-        for (name, value) in assignments(&content) {
-            state.outputs.insert((id.clone(), name.to_ascii_lowercase()), value);
-        }
-    }
-}
-
-/// `NAME=value` and `NAME<<END … END` lines (GitHub, "Workflow commands: environment files").
-fn assignments(content: &Value) -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    let mut lines = lines(content).into_iter();
-    while let Some(line) = lines.next() {
-        let prefix = line.prefix().to_owned();
-        let equals = prefix.find('=');
-        let heredoc = prefix.find("<<").filter(|at| equals.is_none_or(|equals| *at < equals));
-        if let Some(at) = heredoc {
-            let name = prefix.get(..at).unwrap_or("").trim().to_owned();
-            let end = line.template().get(at + 2..).unwrap_or("").trim().to_owned();
-            let mut value = Value::empty();
-            for line in lines.by_ref() {
-                if line.template().trim() == end {
-                    break;
-                }
-                if !value.is_empty() {
-                    value.push_text("\n");
-                }
-                value.append(line);
-            }
-            found.push((name, value));
-        } else if let Some(at) = equals {
-            let name = prefix.get(..at).unwrap_or("").trim().to_owned();
-            let mut value = Value::text(prefix.get(at + 1..).unwrap_or("").to_owned());
-            for part in line.parts.into_iter().skip(1) {
-                value.push(part);
-            }
-            found.push((name, value));
-        } else if line.carries() {
-            // A computed name (`echo "$NAME=$VALUE"`): it may be any.
-            found.push(("*".to_owned(), line));
-        }
-    }
-    found
+/// A map by its keys: what is said of it stays the same from one scan to the next.
+fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut all: Vec<(&K, &V)> = map.iter().collect();
+    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
+    all
 }
 
 /// Names of variables that carry something, for callers that list an environment.
 pub fn carrying_names(environment: &HashMap<String, Value>) -> BTreeSet<&str> {
     environment.iter().filter(|(_, value)| value.carries()).map(|(name, _)| name.as_str()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn environment_files_are_read_in_both_forms() {
-        let mut content = Value::text("A=1\nB<<END\nx\n");
-        content.push(Part::Configured("c".to_owned()));
-        content.push_text("\nEND\n");
-        let found = assignments(&content);
-        assert_eq!(found[0].1.template(), "1");
-        assert_eq!((found[1].0.as_str(), found[1].1.template().as_str()), ("B", "x\n${c}"));
-    }
-
-    #[test]
-    fn files_are_found_by_folder_and_pattern() {
-        let mut state = JobState::default();
-        state.write("./out/a.txt", Value::text("a"), false);
-        state.write("out/b.log", Value::text("b"), false);
-        assert_eq!(state.read("out").unwrap().template(), "ab");
-        assert_eq!(state.read("out/*.log").unwrap().template(), "b");
-        assert_eq!(state.read(".").unwrap().template(), "ab");
-        assert!(state.read("other").is_none());
-    }
 }

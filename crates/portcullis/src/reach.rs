@@ -99,7 +99,10 @@ fn question(arguments: &Arguments) -> anyhow::Result<Question> {
         Some([from, until]) => {
             let whole_day =
                 until.parse::<jiff::civil::Date>().is_ok() && until.parse::<jiff::Timestamp>().is_err();
-            let (from, until) = (seconds("--between", from)?, seconds("--between", until)?);
+            let (from, until) = (
+                seconds("--between", from, "a date or a time")?,
+                seconds("--between", until, "a date or a time")?,
+            );
             // A date as the end is that day to its last second.
             let until = if whole_day { until + DAY - 1 } else { until };
             if until < from {

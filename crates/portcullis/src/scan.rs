@@ -257,7 +257,7 @@ fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
         Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
             options.since_commit = Some(text.to_ascii_lowercase());
         }
-        Some(text) => options.since = Some(seconds("--since", text)?),
+        Some(text) => options.since = Some(seconds("--since", text, "a commit id, a date or a time")?),
     }
     Ok(InForce {
         options,
@@ -325,13 +325,13 @@ fn is_commit_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// Reads a date or a time that an option gives.
-pub(crate) fn seconds(option: &str, text: &str) -> anyhow::Result<i64> {
+/// Reads a date or a time (RFC 3339) that an option gives; `expected` says what else it takes.
+pub(crate) fn seconds(option: &str, text: &str, expected: &str) -> anyhow::Result<i64> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Ok(time.as_second());
     }
     let date: jiff::civil::Date = text.parse().with_context(|| {
-        format!("reading {option} `{text}`: expected a date (2025-09-01), a time (RFC 3339) or a commit id")
+        format!("reading {option} `{text}`: expected {expected} (2025-09-01, 2025-09-01T12:00:00Z)")
     })?;
     let midnight: jiff::Timestamp = format!("{date}T00:00:00Z").parse()?;
     Ok(midnight.as_second())

@@ -4,12 +4,14 @@
 //! given unless it is known to do something else. That finds every straight way and most crooked ones; what it
 //! can't know (which key of a dictionary) it takes for all.
 
+mod binding;
 mod calls;
 mod known;
 mod literal;
 mod literals;
 mod names;
 mod powershell;
+mod reading;
 mod send;
 
 use std::collections::HashMap;
@@ -18,8 +20,8 @@ use tree_sitter::{Node, Tree};
 
 use crate::flow::command::Language;
 use crate::flow::script::{SCRIPT_MAX, Script};
-use crate::flow::shell::{parse_tree, shown};
-use crate::flow::value::{HopKind, Part, Value};
+use crate::flow::shell::parse_tree;
+use crate::flow::value::{HopKind, Value};
 use crate::flow::{Hop, JobState, Tracer};
 use crate::span::Bytes;
 use crate::text::RepositoryText;
@@ -149,82 +151,6 @@ impl Program<'_, '_, '_> {
 
     fn hop(&self, kind: HopKind, what: &str, bytes: Bytes) -> Hop {
         Hop { kind, what: RepositoryText::new(what), file: self.script.file, bytes }
-    }
-
-    /// Finds the functions first: they may be called above their definition.
-    fn declare(&mut self, node: Node<'_>, depth: usize) {
-        if depth > 40 {
-            return;
-        }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-            if matches!(child.kind(), "function_definition" | "function_declaration")
-                && let (Some(name), Some(body)) =
-                    (child.child_by_field_name("name"), child.child_by_field_name("body"))
-            {
-                let parameters = child
-                    .child_by_field_name("parameters")
-                    .map(|list| self.parameter_names(list))
-                    .unwrap_or_default();
-                let name = self.text(name).to_owned();
-                self.functions.insert(name, (body.byte_range(), parameters));
-            }
-            // `send = lambda a, b: …`
-            if child.kind() == "assignment"
-                && let (Some(name), Some(value)) =
-                    (child.child_by_field_name("left"), child.child_by_field_name("right"))
-                && value.kind() == "lambda"
-                && let Some(body) = value.child_by_field_name("body")
-            {
-                let parameters = value.child_by_field_name("parameters");
-                let parameters = parameters.map(|list| self.parameter_names(list)).unwrap_or_default();
-                let name = self.text(name).to_owned();
-                self.functions.insert(name, (body.byte_range(), parameters));
-            }
-            // `const send = (a, b) => …`
-            if child.kind() == "variable_declarator"
-                && let (Some(name), Some(value)) =
-                    (child.child_by_field_name("name"), child.child_by_field_name("value"))
-                && matches!(value.kind(), "arrow_function" | "function_expression")
-                && let Some(body) = value.child_by_field_name("body")
-            {
-                let parameters = value
-                    .child_by_field_name("parameters")
-                    .or_else(|| value.child_by_field_name("parameter"));
-                let parameters = parameters.map(|list| self.parameter_names(list)).unwrap_or_default();
-                let name = self.text(name).to_owned();
-                self.functions.insert(name, (body.byte_range(), parameters));
-            }
-            self.declare(child, depth + 1);
-        }
-    }
-
-    fn parameter_names(&self, list: Node<'_>) -> Vec<String> {
-        let mut names = Vec::new();
-        if list.kind() == "identifier" {
-            return vec![self.text(list).to_owned()];
-        }
-        let mut cursor = list.walk();
-        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
-            self.names_in(child, &mut names, 0);
-        }
-        names
-    }
-
-    /// Names that a pattern binds.
-    fn names_in(&self, node: Node<'_>, names: &mut Vec<String>, depth: usize) {
-        if matches!(node.kind(), "identifier" | "shorthand_property_identifier_pattern" | "variable" | "this")
-        {
-            names.push(self.text(node).trim_start_matches('$').to_owned());
-            return;
-        }
-        if depth > 8 {
-            return;
-        }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
-            self.names_in(child, names, depth + 1);
-        }
     }
 
     fn eval_all(&mut self, node: Node<'_>, into: &mut Value) {
@@ -468,222 +394,5 @@ impl Program<'_, '_, '_> {
             });
         }
         value
-    }
-
-    fn bind(&mut self, target: Node<'_>, value: &Value, adds: bool) {
-        let mut names = Vec::new();
-        self.names_in(target, &mut names, 0);
-        let many = names.len() > 1;
-        for name in names {
-            let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(&name)), self.bytes(target));
-            let value = value.clone().hop(&hop);
-            match self.variables.get_mut(&name) {
-                Some(old) if adds || many => old.append(value),
-                _ => {
-                    self.variables.insert(name, value);
-                }
-            }
-            // `client.headers = …` changes the first name only.
-            if matches!(
-                target.kind(),
-                "attribute" | "member_expression" | "subscript" | "subscript_expression"
-            ) {
-                break;
-            }
-        }
-    }
-
-    /// `const { A, B: b } = process.env`.
-    fn pick(&mut self, pattern: Node<'_>) {
-        let mut cursor = pattern.walk();
-        for child in pattern.named_children(&mut cursor).collect::<Vec<_>>() {
-            let key = child.child_by_field_name("key").unwrap_or(child);
-            let name = child.child_by_field_name("value").unwrap_or(child);
-            let (key, name) = (self.text(key).to_owned(), self.text(name).to_owned());
-            let value = self.environment_variable(&key, self.bytes(child));
-            self.variables.insert(name, value);
-        }
-    }
-
-    /// Runs a loop once for each element.
-    fn each(&mut self, node: Node<'_>, left: Node<'_>, items: Vec<Value>) -> Value {
-        let mut value = Value::empty();
-        for item in items {
-            self.bind(left, &item, false);
-            if let Some(body) = node.child_by_field_name("body") {
-                value.append(self.eval(body));
-            }
-        }
-        value
-    }
-
-    /// A secret that is gone through character by character; anything else is itself.
-    fn characters_of(&mut self, value: Value, node: Node<'_>) -> Value {
-        if !matches!(value.parts.as_slice(), [Part::Carried(_)]) {
-            return value;
-        }
-        let hop = self.hop(HopKind::Encode, "character by character", self.bytes(node));
-        value.encoded(crate::flow::value::Encoding::Split, &hop)
-    }
-
-    fn note_list(&mut self, target: Node<'_>, value: Option<Node<'_>>) {
-        if target.kind() != "identifier" {
-            return;
-        }
-        let name = self.text(target).to_owned();
-        let items = value.filter(|value| matches!(value.kind(), "list" | "tuple" | "set" | "array"));
-        match items.and_then(|items| self.elements_of(items)) {
-            Some(items) => {
-                self.lists.insert(name, items);
-            }
-            None => {
-                self.lists.remove(&name);
-            }
-        }
-    }
-
-    fn member(&mut self, node: Node<'_>) -> Value {
-        let path = self.path(node);
-        if let Some(name) = path.strip_prefix("process.env.") {
-            return self.environment_variable(name, self.bytes(node));
-        }
-        if matches!(
-            path.as_str(),
-            "os.environ" | "process.env" | "os.environb" | "Bun.env" | "import.meta.env"
-        ) {
-            return self.dump(self.bytes(node));
-        }
-        for environment in ["Bun.env.", "import.meta.env."] {
-            if let Some(name) = path.strip_prefix(environment) {
-                return self.environment_variable(name, self.bytes(node));
-            }
-        }
-        if matches!(path.as_str(), "sys.argv" | "process.argv") {
-            return self.argument(None);
-        }
-        if path == "sys.stdin" || path == "process.stdin" {
-            return self.input();
-        }
-        if let Some(rest) = path.strip_prefix("context.payload.") {
-            return Value::part(Part::Untrusted(format!("github.event.{rest}")));
-        }
-        match node.child_by_field_name("object") {
-            Some(object) => self.eval(object),
-            None => Value::unknown(),
-        }
-    }
-
-    fn subscript(&mut self, node: Node<'_>) -> Value {
-        let object = node.child_by_field_name("object").or_else(|| node.child_by_field_name("value"));
-        let index = node.child_by_field_name("index").or_else(|| node.child_by_field_name("subscript"));
-        let Some(object) = object else { return Value::unknown() };
-        let path = self.path(object);
-        if matches!(path.as_str(), "sys.argv" | "process.argv") {
-            let index = index
-                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()));
-            let shift = if path == "sys.argv" { 0 } else { 1 };
-            return self.argument(index.map(|index| index.saturating_sub(shift)));
-        }
-        if matches!(path.as_str(), "os.environ" | "process.env" | "environ" | "Bun.env") {
-            let key = index.map_or_else(Value::unknown, |index| self.eval(index));
-            return match key.literal() {
-                Some(name)
-                    if !name.is_empty()
-                        && !name.contains(char::is_whitespace)
-                        && self.environment.contains_key(name) =>
-                {
-                    let name = name.to_owned();
-                    self.environment_variable(&name, self.bytes(node))
-                }
-                Some(name) if index.is_some_and(|index| index.kind() == "string") => {
-                    let name = name.to_owned();
-                    self.environment_variable(&name, self.bytes(node))
-                }
-                _ => self.dump(self.bytes(node)),
-            };
-        }
-        let number = index.filter(|index| matches!(index.kind(), "integer" | "number"));
-        if let Some(items) = number.and_then(|_| self.elements_of(object))
-            && let Some(at) = number
-                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()))
-            && let Some(item) = items.get(at)
-        {
-            return item.clone();
-        }
-        let value = self.eval(object);
-        let reversed = index.is_some_and(|index| self.path(index) == "::-1");
-        if reversed {
-            if let Some(text) = value.literal() {
-                let text: String = text.chars().rev().collect();
-                self.tracer.decoded.insert(text.trim().to_owned());
-                return Value::text(text);
-            }
-            let hop = self.hop(HopKind::Encode, "reversed", self.bytes(node));
-            return value.encoded(crate::flow::value::Encoding::Reversed, &hop);
-        }
-        if index.is_some_and(|index| {
-            index.kind() == "slice" && self.text(index).starts_with(|c: char| c.is_ascii_digit() && c != '0')
-        }) && value.carries()
-        {
-            // All but the beginning.
-            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
-            return value.encoded(crate::flow::value::Encoding::Split, &hop);
-        }
-        if index.is_some_and(|index| index.kind() == "slice") && value.carries() {
-            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
-            return value.encoded(crate::flow::value::Encoding::Partial, &hop);
-        }
-        value
-    }
-
-    /// An argument of the program, or all of them.
-    fn argument(&self, at: Option<usize>) -> Value {
-        let named = |at: usize| self.environment.get(&format!("{ARGUMENT}{at}")).cloned();
-        match at {
-            Some(at) => named(at).unwrap_or_else(Value::unknown),
-            None => {
-                let mut all = Value::empty();
-                for value in (1..32).map_while(named) {
-                    all.append(value);
-                    all.push_text(" ");
-                }
-                if all.is_empty() { Value::unknown() } else { all }
-            }
-        }
-    }
-
-    /// What the program reads.
-    fn input(&self) -> Value {
-        self.environment.get(INPUT).cloned().unwrap_or_else(Value::unknown)
-    }
-
-    fn environment_variable(&mut self, name: &str, bytes: Bytes) -> Value {
-        let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(name)), bytes);
-        if let Some(value) = self.environment.get(name) {
-            return value.clone().hop(&hop);
-        }
-        if let Some(source) = self.tracer.runner_secret(name) {
-            return self.tracer.enter(source, &format!("variable {}", shown(name)), self.script.file, bytes);
-        }
-        crate::flow::runner_variable(name).unwrap_or_else(|| Value::part(Part::Unset))
-    }
-
-    /// The whole environment of the process.
-    fn dump(&mut self, bytes: Bytes) -> Value {
-        let source = crate::flow::value::Source::Environment;
-        let mut dump = self.tracer.enter(source, "the whole environment", self.script.file, bytes);
-        let hop = self.hop(HopKind::Carry, "the whole environment", bytes);
-        for name in crate::flow::carrying_names(self.environment) {
-            if let Some(value) = self
-                .environment
-                .get(name)
-                .filter(|_| !crate::flow::is_runner_variable(name) && !name.starts_with("PORTCULLIS_"))
-            {
-                dump.push_text(&format!("{name}="));
-                dump.append(value.clone().hop(&hop));
-                dump.push_text("\n");
-            }
-        }
-        dump
     }
 }

@@ -79,13 +79,13 @@ impl Contexts for Scope<'_> {
                     }
                     // `toJSON(steps)`, `steps.ID.outputs`: all of them.
                     _ => {
-                        let mut found: Vec<_> = self
-                            .outputs
-                            .iter()
-                            .filter(|((step, _), _)| first.is_empty() || first == "*" || *step == id)
-                            .collect();
-                        found.sort_unstable_by_key(|(key, _)| *key);
-                        Some(found.into_iter().map(|(_, value)| value.clone()).collect())
+                        let all = super::sorted(self.outputs).into_iter();
+                        let of_step = |step: &str| first.is_empty() || first == "*" || step == id;
+                        Some(
+                            all.filter(|((step, _), _)| of_step(step))
+                                .map(|(_, value)| value.clone())
+                                .collect(),
+                        )
                     }
                 }
             }
@@ -118,11 +118,9 @@ impl Contexts for Scope<'_> {
     }
 }
 
-/// The values by their names: what is said of them stays the same from one scan to the next.
+/// The values of a map by their names.
 pub(super) fn in_order(map: &HashMap<String, Value>) -> impl Iterator<Item = &Value> {
-    let mut named: Vec<(&String, &Value)> = map.iter().collect();
-    named.sort_unstable_by_key(|(name, _)| *name);
-    named.into_iter().map(|(_, value)| value)
+    super::sorted(map).into_iter().map(|(_, value)| value)
 }
 
 fn find<'m>(map: &'m HashMap<String, Value>, name: &str) -> Option<&'m Value> {

@@ -7,6 +7,9 @@
 //! key, for that decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
 //! (YAML anchors, a limit that was hit) is followed anew each time.
 
+mod key;
+mod moved;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -14,10 +17,13 @@ use std::sync::{Arc, Mutex};
 use sha2::{Digest, Sha256};
 
 use super::trace::{Delivery, Observation, Publishing};
-use super::value::{Carried, Part, Place, Trail, Value};
-use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, Tracer};
+use super::value::{Carried, Trail, Value};
+use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, Tracer, sorted};
 use crate::span::Bytes;
 use crate::workflow::Job;
+pub(super) use key::may_have_anchors;
+use key::{Key, add, add_value, add_values, digest, stretch_of};
+use moved::{Moved, changes};
 
 /// Most bytes that the known steps of one scan take, as far as they can be told.
 const KNOWN_BYTES_MAX: usize = 48 * 1024 * 1024;
@@ -25,10 +31,6 @@ const KNOWN_BYTES_MAX: usize = 48 * 1024 * 1024;
 const SHARDS: usize = 16;
 /// Most contents of called files that are told apart for one step.
 const CONTENTS_MAX: usize = 1_024;
-/// Most secrets that a step may meet; more are not worth comparing.
-const TRAILS_MAX: usize = 256;
-
-type Key = [u8; 32];
 
 /// The steps that one scan has followed.
 pub(crate) struct KnownSteps {
@@ -427,170 +429,6 @@ impl Followed {
         tracer.budget = tracer.budget.saturating_sub(self.spent);
         tracer.trace.incomplete = tracer.trace.incomplete.or(self.incomplete);
     }
-}
-
-/// Brings what was noted at one place to another: hops get their new places, and secrets that came from outside go on from where
-/// they come from here.
-struct Moved<'m> {
-    from: &'m [Trail],
-    onto: &'m [Trail],
-    place: &'m mut Place<'m>,
-}
-
-impl Moved<'_> {
-    fn carried(&mut self, one: &Carried) -> Carried {
-        let trail = one.trail.rebased(self.from, self.onto, self.place);
-        Carried { source: one.source.clone(), encodings: one.encodings.clone(), trail, dropped: one.dropped }
-    }
-
-    fn value(&mut self, value: &Value) -> Value {
-        let parts = value.parts.iter().map(|part| match part {
-            Part::Carried(carried) => Part::Carried(self.carried(carried)),
-            other => other.clone(),
-        });
-        Value { parts: parts.collect() }
-    }
-
-    fn delivery(&mut self, one: &Delivery) -> Delivery {
-        let (file, bytes) = (self.place)(one.file, one.bytes);
-        let carried = one.carried.iter().map(|one| self.carried(one)).collect();
-        Delivery { carried, target: self.value(&one.target), file, bytes, client: one.client.clone(), ..*one }
-    }
-
-    fn observation(&mut self, one: &Observation) -> Observation {
-        let (file, bytes) = (self.place)(one.file, one.bytes);
-        Observation { detail: self.value(&one.detail), file, bytes, ..*one }
-    }
-
-    fn publishing(&mut self, one: &Publishing) -> Publishing {
-        let (file, bytes) = (self.place)(one.file, one.bytes);
-        let carried = one.carried.iter().map(|one| self.carried(one)).collect();
-        let (registry, directory) = (one.registry.clone(), one.directory.clone());
-        Publishing { registry, carried, file, bytes, directory, ..*one }
-    }
-
-    fn put<K: Clone + Eq + std::hash::Hash>(
-        &mut self,
-        changes: &[(K, Option<Value>)],
-        map: &mut HashMap<K, Value>,
-    ) {
-        for (name, value) in changes {
-            match value {
-                Some(value) => map.insert(name.clone(), self.value(value)),
-                None => map.remove(name),
-            };
-        }
-    }
-}
-
-/// What is other in `after`.
-fn changes<K: Clone + Eq + std::hash::Hash>(
-    before: &HashMap<K, Value>,
-    after: &HashMap<K, Value>,
-) -> Vec<(K, Option<Value>)> {
-    let gone = before.keys().filter(|name| !after.contains_key(name)).map(|name| (name.clone(), None));
-    let new = after
-        .iter()
-        .filter(|(name, value)| before.get(name).is_none_or(|old| !old.is_same(value)))
-        .map(|(name, value)| (name.clone(), Some(value.clone())));
-    gone.chain(new).collect()
-}
-
-fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
-    let mut all: Vec<(&K, &V)> = map.iter().collect();
-    all.sort_unstable_by(|a, b| a.0.cmp(b.0));
-    all
-}
-
-/// Adds a stretch with its length, so that no two lists of stretches give the same.
-fn add(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_le_bytes());
-    hash.update(bytes);
-}
-
-fn add_values(hash: &mut Sha256, met: &mut Vec<Trail>, values: &HashMap<String, Value>) -> Option<()> {
-    for (name, value) in sorted(values) {
-        add(hash, name.as_bytes());
-        add_value(hash, met, value)?;
-    }
-    hash.update([u8::MAX; 16]);
-    Some(())
-}
-
-/// Adds a value. Of a secret's way it adds only which other secrets came the same way; the way itself is noted in `met`.
-fn add_value(hash: &mut Sha256, met: &mut Vec<Trail>, value: &Value) -> Option<()> {
-    for part in &value.parts {
-        let (kind, text) = match part {
-            Part::Text(text) => (0, text.as_str()),
-            Part::Configured(name) => (1, name.as_str()),
-            Part::Untrusted(name) => (2, name.as_str()),
-            Part::Run(name) => (3, name.as_str()),
-            Part::Remote(address) => (4, address.as_str()),
-            Part::Unknown => (5, ""),
-            Part::Unset => (7, ""),
-            Part::Carried(carried) => {
-                add_carried(hash, met, carried)?;
-                continue;
-            }
-        };
-        hash.update([kind]);
-        add(hash, text.as_bytes());
-    }
-    hash.update([u8::MAX - 1]);
-    Some(())
-}
-
-fn add_carried(hash: &mut Sha256, met: &mut Vec<Trail>, carried: &Carried) -> Option<()> {
-    // A hop in another file may be one that this step makes, too, and the same hop twice counts once.
-    if met.len() >= TRAILS_MAX || !carried.trail.is_in_workflow() {
-        return None;
-    }
-    let same = met.iter().position(|trail| trail.is(&carried.trail)).unwrap_or(met.len());
-    if same == met.len() {
-        met.push(carried.trail.clone());
-    }
-    hash.update([6, u8::from(carried.dropped)]);
-    hash.update((same as u64).to_le_bytes());
-    add(hash, format!("{:?}", carried.source).as_bytes());
-    hash.update((carried.encodings.len() as u64).to_le_bytes());
-    for encoding in &carried.encodings {
-        hash.update([*encoding as u8]);
-    }
-    Some(())
-}
-
-fn digest(text: &str) -> Key {
-    Sha256::digest(text.as_bytes()).into()
-}
-
-/// The whole lines that a node stands on, and the empty ones after it: those count in block scalars that keep them.
-fn stretch_of(text: &str, bytes: Bytes) -> Range<u32> {
-    let range = bytes.range();
-    let start = text.get(..range.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    // A block scalar's bytes may reach into the next line's indentation.
-    let content = text.get(start..range.end).map_or(range.end, |own| start + own.trim_end().len());
-    let rest = text.get(content..).unwrap_or("");
-    let end = rest.find('\n').map_or(text.len(), |at| {
-        let line = content + at + 1;
-        let after = text.get(line..).unwrap_or("");
-        let empty = after.len() - after.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        // Back to the start of the line with the next content, whose indentation is its own.
-        after.get(..empty).and_then(|empty| empty.rfind('\n')).map_or(line, |at| line + at + 1)
-    });
-    let bytes = Bytes::new(start..end);
-    bytes.start..bytes.end
-}
-
-/// Whether a text may have YAML anchors, by which a step has parts elsewhere.
-pub(super) fn may_have_anchors(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    text.match_indices('&').any(|(at, _)| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied().unwrap_or(b'\n');
-        let after = bytes.get(at + 1).copied().unwrap_or(b' ');
-        let begins =
-            before.is_ascii_whitespace() || matches!(before, b'[' | b'{' | b',' | b':' | b'-' | b'?');
-        begins && !after.is_ascii_whitespace() && after != b'&'
-    })
 }
 
 #[cfg(test)]

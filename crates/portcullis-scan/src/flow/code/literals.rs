@@ -146,10 +146,8 @@ pub(super) fn run(
     if DUMPS.iter().any(|dump| text.contains(dump)) {
         let source = crate::flow::value::Source::Environment;
         content.append(tracer.enter(source, "the whole environment", script.file, bytes));
-        let mut named: Vec<_> =
-            environment.iter().filter(|(name, _)| !crate::flow::is_runner_variable(name)).collect();
-        named.sort_unstable_by_key(|(name, _)| *name);
-        for (_, value) in named {
+        let all = crate::flow::sorted(environment).into_iter();
+        for (_, value) in all.filter(|(name, _)| !crate::flow::is_runner_variable(name)) {
             content.append(value.only_carried());
         }
     }

@@ -1,0 +1,155 @@
+//! Where a program gets values from: members, subscripts, arguments, input, environment.
+
+use tree_sitter::Node;
+
+use super::{ARGUMENT, INPUT, Program};
+use crate::flow::shell::shown;
+use crate::flow::value::{HopKind, Part, Value};
+use crate::span::Bytes;
+
+impl Program<'_, '_, '_> {
+    pub(super) fn member(&mut self, node: Node<'_>) -> Value {
+        let path = self.path(node);
+        if let Some(name) = path.strip_prefix("process.env.") {
+            return self.environment_variable(name, self.bytes(node));
+        }
+        if matches!(
+            path.as_str(),
+            "os.environ" | "process.env" | "os.environb" | "Bun.env" | "import.meta.env"
+        ) {
+            return self.dump(self.bytes(node));
+        }
+        for environment in ["Bun.env.", "import.meta.env."] {
+            if let Some(name) = path.strip_prefix(environment) {
+                return self.environment_variable(name, self.bytes(node));
+            }
+        }
+        if matches!(path.as_str(), "sys.argv" | "process.argv") {
+            return self.argument(None);
+        }
+        if path == "sys.stdin" || path == "process.stdin" {
+            return self.input();
+        }
+        if let Some(rest) = path.strip_prefix("context.payload.") {
+            return Value::part(Part::Untrusted(format!("github.event.{rest}")));
+        }
+        match node.child_by_field_name("object") {
+            Some(object) => self.eval(object),
+            None => Value::unknown(),
+        }
+    }
+
+    pub(super) fn subscript(&mut self, node: Node<'_>) -> Value {
+        let object = node.child_by_field_name("object").or_else(|| node.child_by_field_name("value"));
+        let index = node.child_by_field_name("index").or_else(|| node.child_by_field_name("subscript"));
+        let Some(object) = object else { return Value::unknown() };
+        let path = self.path(object);
+        if matches!(path.as_str(), "sys.argv" | "process.argv") {
+            let index = index
+                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()));
+            let shift = if path == "sys.argv" { 0 } else { 1 };
+            return self.argument(index.map(|index| index.saturating_sub(shift)));
+        }
+        if matches!(path.as_str(), "os.environ" | "process.env" | "environ" | "Bun.env") {
+            let key = index.map_or_else(Value::unknown, |index| self.eval(index));
+            return match key.literal() {
+                Some(name)
+                    if !name.is_empty()
+                        && !name.contains(char::is_whitespace)
+                        && self.environment.contains_key(name) =>
+                {
+                    let name = name.to_owned();
+                    self.environment_variable(&name, self.bytes(node))
+                }
+                Some(name) if index.is_some_and(|index| index.kind() == "string") => {
+                    let name = name.to_owned();
+                    self.environment_variable(&name, self.bytes(node))
+                }
+                _ => self.dump(self.bytes(node)),
+            };
+        }
+        let number = index.filter(|index| matches!(index.kind(), "integer" | "number"));
+        if let Some(items) = number.and_then(|_| self.elements_of(object))
+            && let Some(at) = number
+                .and_then(|index| self.eval(index).literal().and_then(|text| text.parse::<usize>().ok()))
+            && let Some(item) = items.get(at)
+        {
+            return item.clone();
+        }
+        let value = self.eval(object);
+        let reversed = index.is_some_and(|index| self.path(index) == "::-1");
+        if reversed {
+            if let Some(text) = value.literal() {
+                let text: String = text.chars().rev().collect();
+                self.tracer.decoded.insert(text.trim().to_owned());
+                return Value::text(text);
+            }
+            let hop = self.hop(HopKind::Encode, "reversed", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Reversed, &hop);
+        }
+        if index.is_some_and(|index| {
+            index.kind() == "slice" && self.text(index).starts_with(|c: char| c.is_ascii_digit() && c != '0')
+        }) && value.carries()
+        {
+            // All but the beginning.
+            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Split, &hop);
+        }
+        if index.is_some_and(|index| index.kind() == "slice") && value.carries() {
+            let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
+            return value.encoded(crate::flow::value::Encoding::Partial, &hop);
+        }
+        value
+    }
+
+    /// An argument of the program, or all of them.
+    pub(super) fn argument(&self, at: Option<usize>) -> Value {
+        let named = |at: usize| self.environment.get(&format!("{ARGUMENT}{at}")).cloned();
+        match at {
+            Some(at) => named(at).unwrap_or_else(Value::unknown),
+            None => {
+                let mut all = Value::empty();
+                for value in (1..32).map_while(named) {
+                    all.append(value);
+                    all.push_text(" ");
+                }
+                if all.is_empty() { Value::unknown() } else { all }
+            }
+        }
+    }
+
+    /// What the program reads.
+    pub(super) fn input(&self) -> Value {
+        self.environment.get(INPUT).cloned().unwrap_or_else(Value::unknown)
+    }
+
+    pub(super) fn environment_variable(&mut self, name: &str, bytes: Bytes) -> Value {
+        let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(name)), bytes);
+        if let Some(value) = self.environment.get(name) {
+            return value.clone().hop(&hop);
+        }
+        if let Some(source) = self.tracer.runner_secret(name) {
+            return self.tracer.enter(source, &format!("variable {}", shown(name)), self.script.file, bytes);
+        }
+        crate::flow::runner_variable(name).unwrap_or_else(|| Value::part(Part::Unset))
+    }
+
+    /// The whole environment of the process.
+    pub(super) fn dump(&mut self, bytes: Bytes) -> Value {
+        let source = crate::flow::value::Source::Environment;
+        let mut dump = self.tracer.enter(source, "the whole environment", self.script.file, bytes);
+        let hop = self.hop(HopKind::Carry, "the whole environment", bytes);
+        for name in crate::flow::carrying_names(self.environment) {
+            if let Some(value) = self
+                .environment
+                .get(name)
+                .filter(|_| !crate::flow::is_runner_variable(name) && !name.starts_with("PORTCULLIS_"))
+            {
+                dump.push_text(&format!("{name}="));
+                dump.append(value.clone().hop(&hop));
+                dump.push_text("\n");
+            }
+        }
+        dump
+    }
+}

@@ -1,0 +1,66 @@
+//! The files that a workflow calls: in the tree of a commit, or below a folder.
+
+use std::path::PathBuf;
+
+use gix::ObjectId;
+
+use crate::called::{CalledPaths, Place};
+use crate::flow::{LocalFile, LocalFiles};
+use crate::objects::Objects;
+use crate::source;
+
+/// Largest file of a repository that a workflow may call and that is read.
+const CALLED_MAX: usize = 1024 * 1024;
+
+/// Files of a tree in the object database.
+pub(super) struct AtCommit<'o> {
+    pub(super) objects: &'o Objects,
+    pub(super) called: &'o CalledPaths,
+    pub(super) tree: ObjectId,
+}
+
+impl LocalFiles for AtCommit<'_> {
+    fn read(&self, path: &str) -> LocalFile {
+        let id = match self.called.file(self.objects, self.tree, path) {
+            Place::File(id) => id,
+            Place::Nowhere => return LocalFile::Absent,
+            Place::Astray => return LINKED,
+        };
+        match self.objects.blob(id).inspect_err(|error| self.called.note(error)) {
+            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// Files below a folder. A link on the way is not followed: it may lead out of the tree, or back into it forever.
+pub struct Folder(pub PathBuf);
+
+impl LocalFiles for Folder {
+    fn read(&self, path: &str) -> LocalFile {
+        let mut at = self.0.clone();
+        for part in path.split('/') {
+            if matches!(part, "" | "." | "..") {
+                return LocalFile::Absent;
+            }
+            at.push(part);
+            match std::fs::symlink_metadata(&at) {
+                Ok(metadata) if metadata.is_symlink() => return LINKED,
+                Ok(_) => {}
+                Err(_) => return LocalFile::Absent,
+            }
+        }
+        match std::fs::metadata(&at) {
+            Ok(metadata) if metadata.is_dir() => return LocalFile::Absent,
+            Ok(metadata) if metadata.len() > CALLED_MAX as u64 => return LocalFile::TOO_LARGE,
+            _ => {}
+        }
+        match source::read_file(&at, CALLED_MAX as u64) {
+            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Err(_) => LocalFile::Unread("a file that it calls can't be read"),
+        }
+    }
+}
+
+/// A link instead of a file.
+const LINKED: LocalFile = LocalFile::Unread("a file that it calls is a link, which is not followed");

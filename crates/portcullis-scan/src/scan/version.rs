@@ -1,0 +1,166 @@
+//! The versions of a workflow, read and analysed: its text once for each combination with what it calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gix::ObjectId;
+
+use super::files::AtCommit;
+use crate::analysis::{Analysis, analyse};
+use crate::called::CalledPaths;
+use crate::flow::{LocalFiles, NoFiles};
+use crate::history::History;
+use crate::objects::Objects;
+
+/// One version of one workflow: where it stands and what it shows.
+pub(super) struct Version {
+    pub(super) path: String,
+    pub(super) blob: String,
+    /// Indices of the commits that hold it; none for a file outside any commit.
+    pub(super) commits: Vec<usize>,
+    pub(super) text: String,
+    pub(super) analysis: Analysis,
+    /// Names of the packages that its publish steps publish, in the order of its uses.
+    pub(super) packages: Vec<Option<String>>,
+}
+
+/// Most combinations of a workflow's text with the scripts it calls that are analysed.
+const VARIANTS_MAX: usize = 2_000;
+/// Most bytes of called files that are searched where combinations are too many.
+const CUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What it takes to read the versions of one repository.
+pub(super) struct Reader<'r> {
+    pub(super) objects: &'r Objects,
+    pub(super) history: &'r History,
+    pub(super) called: &'r CalledPaths,
+    pub(super) identity: Option<&'r str>,
+}
+
+impl Reader<'_> {
+    fn file_at(&self, commit: usize, path: &str) -> Option<ObjectId> {
+        let tree = self.history.commits.get(commit)?.text.tree;
+        self.called.file(self.objects, tree, path).id(tree.kind())
+    }
+
+    /// A workflow's text once for each combination with what it calls, which may change while the text stays.
+    pub(super) fn variants(
+        &self,
+        path: &str,
+        blob: ObjectId,
+        bytes: &[u8],
+        commits: Vec<usize>,
+    ) -> Vec<Version> {
+        let Self { objects, history, called, identity } = *self;
+        let mut done: Vec<Version> = Vec::new();
+        // Commits that may differ in what is called, by the newest, with the paths in which they are known to agree: what
+        // one version of a script calls, another may not.
+        let mut open: BTreeMap<Option<usize>, (Vec<usize>, BTreeSet<String>)> =
+            BTreeMap::from([(commits.last().copied(), (commits, BTreeSet::new()))]);
+        while done.len() < VARIANTS_MAX
+            && let Some((newest, (commits, mut agreed))) = open.pop_last()
+        {
+            let mut version = match newest.and_then(|at| history.commits.get(at)) {
+                Some(commit) => {
+                    version(path, bytes, &AtCommit { objects, called, tree: commit.text.tree }, identity)
+                }
+                None => version(path, bytes, &NoFiles, identity),
+            };
+            version.blob = blob.to_string();
+            let fresh: Vec<&String> =
+                version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
+            let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
+            for at in commits {
+                groups.entry(fresh.iter().map(|path| self.file_at(at, path)).collect()).or_default().push(at);
+            }
+            agreed.extend(fresh.into_iter().cloned());
+            for group in groups.into_values() {
+                if group.last().copied() == newest {
+                    version.commits = group;
+                } else {
+                    open.insert(group.last().copied(), (group, agreed.clone()));
+                }
+            }
+            done.push(version);
+        }
+        if !open.is_empty() {
+            let rest: Vec<(usize, BTreeSet<String>)> = open
+                .into_values()
+                .flat_map(|(commits, called)| commits.into_iter().map(move |at| (at, called.clone())))
+                .collect();
+            let triggers = done.first().map(|version| version.analysis.triggers.clone()).unwrap_or_default();
+            let mut cut = self.cut_variants(path, bytes, &rest);
+            cut.blob = blob.to_string();
+            cut.analysis.triggers = triggers;
+            done.push(cut);
+        }
+        done
+    }
+
+    /// Combinations that are too many to be analysed, as one version that is searched coarsely.
+    fn cut_variants(&self, path: &str, bytes: &[u8], rest: &[(usize, BTreeSet<String>)]) -> Version {
+        let mut called: BTreeSet<ObjectId> = BTreeSet::new();
+        for (at, paths) in rest {
+            called.extend(paths.iter().filter_map(|path| self.file_at(*at, path)));
+        }
+        let mut text = bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes).to_vec();
+        for id in called {
+            if let Ok(content) = self.objects.blob(id).inspect_err(|error| self.called.note(error))
+                && text.len() + content.len() <= CUT_BYTES_MAX
+            {
+                text.push(b'\n');
+                text.extend(content);
+            }
+        }
+        let what = format!(
+            "more than {VARIANTS_MAX} combinations with the files that it calls; those of the {} oldest commits were only \
+         searched for secrets and network clients",
+            rest.len()
+        );
+        let mut commits: Vec<usize> = rest.iter().map(|(at, _)| *at).collect();
+        commits.sort_unstable();
+        Version {
+            path: path.to_owned(),
+            blob: String::new(),
+            commits,
+            text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
+                .into_owned(),
+            analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
+            packages: Vec::new(),
+        }
+    }
+}
+
+/// A version that is too large to be read: a problem, and a finding of its own.
+pub(super) fn unread(path: &str, blob: &str, what: String) -> Version {
+    Version {
+        path: path.to_owned(),
+        blob: blob.to_owned(),
+        commits: Vec::new(),
+        text: String::new(),
+        analysis: crate::analysis::coarse(b"", crate::analysis::Failure { kind: "too-large", what }),
+        packages: Vec::new(),
+    }
+}
+
+pub(super) fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Version {
+    let analysis = analyse(path, bytes, local, identity);
+    let packages = analysis
+        .uses
+        .iter()
+        .map(|used| crate::publishing::package(&used.registry, used.directory.as_deref(), local))
+        .collect();
+    Version {
+        path: path.to_owned(),
+        blob: blob_id(gix::hash::Kind::Sha1, bytes),
+        commits: Vec::new(),
+        text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
+            .into_owned(),
+        analysis,
+        packages,
+    }
+}
+
+/// The id that a file has, or would have, in a repository with this hash.
+pub(super) fn blob_id(hash: gix::hash::Kind, bytes: &[u8]) -> String {
+    gix::objs::compute_hash(hash, gix::object::Kind::Blob, bytes).map(|id| id.to_string()).unwrap_or_default()
+}
