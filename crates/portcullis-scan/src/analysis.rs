@@ -212,7 +212,7 @@ fn analyse_tree(
             whole.push(b'\n');
             whole.extend_from_slice(called.text.as_bytes());
         }
-        let mut rest = coarse(&whole, failure);
+        let mut rest = coarse::search(&whole, failure, trace.unread);
         analysis.problem = analysis.problem.or(rest.problem.take());
         analysis.seen.append(&mut rest.seen);
     }

@@ -105,7 +105,9 @@ pub fn place(delivery: &Delivery) -> Place {
         }
         Channel::Repository => {
             let text = delivery.target.template();
-            if text.contains("api.github.com") || text.contains("GITHUB_API_URL") {
+            let host = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
+            let host = host.split(['/', '?', '#']).next().unwrap_or("").rsplit('@').next().unwrap_or("");
+            if host.eq_ignore_ascii_case("api.github.com") || host.contains("GITHUB_API_URL") {
                 let mut place = named(Class::Repository);
                 place.name = "api.github.com".to_owned();
                 place.service = services::named("github");

@@ -6,7 +6,7 @@
 
 pub mod code;
 pub mod command;
-mod doors;
+pub(crate) mod doors;
 pub mod job;
 pub(crate) mod known;
 mod local;
@@ -212,9 +212,7 @@ impl<'a> Tracer<'a> {
     /// What a line of the log shows: a plain copy of what went into a file is an oversight, not a message.
     fn shown_in_log(mut line: Value) -> Value {
         line.parts.retain(|part| match part {
-            Part::Carried(carried) if carried.encodings.is_empty() => {
-                carried.trail.last().is_none_or(|hop| hop.what.unescaped() != COPIED)
-            }
+            Part::Carried(carried) if carried.encodings.is_empty() => !carried.is_copied(),
             _ => true,
         });
         line
@@ -237,6 +235,15 @@ impl<'a> Tracer<'a> {
                 );
             }
         }
+    }
+
+    /// Takes no more than so many things, and says so.
+    pub fn cut<T>(&mut self, mut all: Vec<T>, most: usize, why: &'static str) -> Vec<T> {
+        if all.len() > most {
+            self.incomplete(why);
+            all.truncate(most);
+        }
+        all
     }
 
     /// Notes something that means something by itself.
@@ -269,6 +276,8 @@ impl<'a> Tracer<'a> {
                 directory,
                 job,
             });
+        } else {
+            self.incomplete(TOO_MANY);
         }
     }
 
@@ -339,6 +348,7 @@ impl<'a> Tracer<'a> {
             return Some((at, self.trace.files.get(at)?.text.clone()));
         }
         if self.trace.files.len() >= FILES_MAX {
+            self.trace.unread = true;
             self.incomplete("a workflow that pulls in too many files");
             return None;
         }
@@ -347,6 +357,7 @@ impl<'a> Tracer<'a> {
             LocalFile::Text(text) => text,
             LocalFile::Absent => return None,
             LocalFile::Unread(why) => {
+                self.trace.unread = true;
                 self.incomplete(why);
                 return None;
             }

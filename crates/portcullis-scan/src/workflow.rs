@@ -102,6 +102,13 @@ pub struct Job {
     pub permissions: Option<Arc<Node>>,
 }
 
+impl Job {
+    /// Whether it asks for a machine of the owner's own.
+    pub fn is_self_hosted(&self) -> bool {
+        self.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"))
+    }
+}
+
 /// What a job hands to a reusable workflow.
 #[derive(Debug, Default)]
 pub enum HandedSecrets {

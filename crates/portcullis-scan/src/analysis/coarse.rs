@@ -11,6 +11,11 @@ use crate::span::{Bytes, LineIndex};
 
 /// The linear search that stands in for an analysis: does the text name secrets, and can it send?
 pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
+    search(bytes, failure, false)
+}
+
+/// The same; a file that is called and was not read counts as something that can send.
+pub(super) fn search(bytes: &[u8], failure: Failure, unread: bool) -> Analysis {
     let text = String::from_utf8_lossy(bytes);
     let names = names_in(&text);
     let lower = text.to_ascii_lowercase();
@@ -27,28 +32,56 @@ pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
             "process.env",
             "github.token",
         ]);
-    let sink = any(&[
-        "curl",
-        "wget",
-        "nc ",
-        "ncat",
-        "/dev/tcp",
-        "invoke-webrequest",
-        "invoke-restmethod",
-        "requests.",
-        "urllib",
-        "fetch(",
-        "http://",
-        "https://",
-        "base64",
-        "upload-artifact",
-        "nslookup",
-        "dig ",
-        "gh gist",
-        "git push",
-        "xxd",
-        "openssl",
-    ]);
+    let sink = unread
+        || any(&[
+            "curl",
+            "wget",
+            "nc ",
+            "ncat",
+            "/dev/tcp",
+            "invoke-webrequest",
+            "invoke-restmethod",
+            "requests.",
+            "urllib",
+            "fetch(",
+            "http://",
+            "https://",
+            "base64",
+            "upload-artifact",
+            "nslookup",
+            "dig ",
+            "gh gist",
+            "git push",
+            "xxd",
+            "openssl",
+            "scp ",
+            "sftp",
+            "ssh ",
+            "socat",
+            "telnet",
+            "rsync",
+            "ftp ",
+            "rclone",
+            "aws s3",
+            "gsutil",
+            "aria2c",
+            "httpx",
+            "aiohttp",
+            "axios",
+            "websocat",
+            "webclient",
+            "restmethod",
+            "net::http",
+            "swaks",
+            "sendmail",
+            "ping ",
+            "gh api",
+            "gh issue",
+            "gh release",
+            "docker push",
+            "npx ",
+            "eval ",
+        ]);
     let mut signals = BTreeSet::from([Signal::Unanalysed]);
     if source && sink {
         signals.insert(Signal::Encoded);

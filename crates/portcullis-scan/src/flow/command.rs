@@ -210,7 +210,9 @@ pub fn run(
             let before = shell.state.folder.clone();
             if base == "pushd" || folder != "-" {
                 shell.state.folders.push(before);
-                shell.state.folders.truncate(32);
+                if shell.state.folders.len() > 32 {
+                    shell.state.folders.remove(0);
+                }
             }
             shell.state.enter(&folder);
             if let Some(url) = shell.state.remotes.get(&format!("clone:{folder}")).cloned() {

@@ -8,7 +8,7 @@ use crate::workflow::{Job, Step, Workflow};
 use crate::yaml::{Content, Node};
 
 /// Events that people without write access cause.
-const OUTSIDERS: &[&str] = &[
+pub(crate) const OUTSIDERS: &[&str] = &[
     "issues",
     "issue_comment",
     "discussion",
@@ -16,6 +16,9 @@ const OUTSIDERS: &[&str] = &[
     "pull_request_target",
     "pull_request_review",
     "pull_request_review_comment",
+    "fork",
+    "watch",
+    "gollum",
 ];
 
 /// Programs that read what stands in an issue or a change and act on it by themselves.
@@ -88,7 +91,7 @@ pub(super) fn note(tracer: &mut Tracer<'_>, workflow: &Workflow, job: &Job, file
     note_self_deletion(tracer, workflow, job, file);
     note_grants(tracer, job, file);
     let mut see = |kind, what: &str, bytes: Bytes| tracer.observe(kind, Value::text(what), file, bytes);
-    if job.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"))
+    if job.is_self_hosted()
         && let Some(event) = started_by(&[OUTSIDERS, &["pull_request"]].concat())
         && !conditions(job).any(|condition| condition.contains("head.repo") || asks_who(condition))
     {

@@ -124,7 +124,9 @@ pub(super) fn in_order(map: &HashMap<String, Value>) -> impl Iterator<Item = &Va
 }
 
 fn find<'m>(map: &'m HashMap<String, Value>, name: &str) -> Option<&'m Value> {
-    map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    // Of several that differ in case, always the same one.
+    let alike = map.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    alike.min_by_key(|(key, _)| *key).map(|(_, value)| value)
 }
 
 fn run_workflow(tracer: &mut Tracer<'_>, workflow: &Workflow, called: &Called) {
@@ -172,7 +174,7 @@ fn run_job(
     jobs: &JobOutputs,
 ) -> HashMap<String, Value> {
     let file = called.file;
-    tracer.self_hosted = job.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted"));
+    tracer.self_hosted = job.is_self_hosted();
     let mut state = JobState::default();
     let nothing = HashMap::new();
     let mut environment = called.environment.clone();
@@ -222,6 +224,9 @@ fn run_job(
         if let (Some(known), Some(begun)) = (&known, begun) {
             known.keep(tracer, &state, begun);
         }
+    }
+    if state.is_full {
+        tracer.incomplete("a job that writes too many files");
     }
     if tracer.self_hosted && called.depth == 0 {
         // The next job on this machine, whosever it is, finds what this one leaves.
@@ -288,7 +293,7 @@ fn any_value(node: &Arc<Node>, contexts: &dyn Contexts, file: usize, depth: usiz
         _ if depth > 8 => Value::unknown(),
         Content::Sequence(items) => {
             let mut all = Value::empty();
-            for item in items.iter().take(256) {
+            for item in items {
                 all.append(any_value(item, contexts, file, depth + 1));
                 all.push_text("\n");
             }
@@ -296,7 +301,7 @@ fn any_value(node: &Arc<Node>, contexts: &dyn Contexts, file: usize, depth: usiz
         }
         Content::Mapping(pairs) => {
             let mut all = Value::empty();
-            for (_, value) in pairs.iter().take(256) {
+            for (_, value) in pairs {
                 all.append(any_value(value, contexts, file, depth + 1));
                 all.push_text("\n");
             }

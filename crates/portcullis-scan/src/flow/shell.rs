@@ -372,10 +372,7 @@ impl<'t, 'a> Shell<'t, 'a> {
             return Value::empty();
         };
         let mut output = Value::empty();
-        if items.len() > ITEMS_MAX {
-            self.tracer.incomplete("a loop over too many words");
-        }
-        items.truncate(ITEMS_MAX);
+        let mut items = self.tracer.cut(items, ITEMS_MAX, "a loop over too many words");
         if items.is_empty() {
             items.push(Value::unknown());
         }
@@ -464,7 +461,11 @@ impl<'t, 'a> Shell<'t, 'a> {
                     .extend(text.split_whitespace().map(|word| Argument { value: Value::text(word), bytes }));
             }
             _ if self.has_braces(node) => {
-                arguments.extend(brace::expanded(Argument { value, bytes }));
+                let words = brace::expanded(Argument { value, bytes });
+                if words.len() >= brace::WORDS_MAX {
+                    self.tracer.incomplete("braces that give too many words");
+                }
+                arguments.extend(words);
             }
             _ if splits && value.prefix().contains(char::is_whitespace) => {
                 arguments.extend(word::split(&value).into_iter().map(|value| Argument { value, bytes }));

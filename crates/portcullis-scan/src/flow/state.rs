@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::lines;
 use super::value::Value;
 
+/// Most files that one job's steps may write.
+const FILES_MAX: usize = 4_096;
+
 /// What one job's steps leave for each other.
 #[derive(Clone, Debug, Default)]
 pub struct JobState {
@@ -22,12 +25,15 @@ pub struct JobState {
     pub folder: String,
     /// Where `pushd` came from.
     pub folders: Vec<String>,
+    /// Whether more files were written than are kept.
+    pub is_full: bool,
 }
 
 impl JobState {
     /// Writes or appends to a file.
     pub fn write(&mut self, path: &str, content: Value, append: bool) {
         let path = self.placed(path);
+        let has_room = self.files.len() < FILES_MAX;
         match self.files.get_mut(&path) {
             Some(old) if append => old.append(content),
             // `a > f || b > f`: either may have been written, so a secret stays until the file is removed.
@@ -36,11 +42,10 @@ impl JobState {
                 *old = content;
                 old.append(kept);
             }
-            _ => {
-                if self.files.len() < 4_096 {
-                    self.files.insert(path, content);
-                }
+            _ if has_room => {
+                self.files.insert(path, content);
             }
+            _ => self.is_full = true,
         }
     }
 
@@ -177,7 +182,7 @@ fn joined_path(folder: &str, path: &str) -> String {
 /// One spelling for each path: no `./`, no workspace prefix, `~` for the home directory.
 fn normalised(path: &str) -> String {
     let mut path = path.trim().trim_matches(['"', '\'']);
-    for prefix in ["${github.workspace}/", "./", "${GITHUB_WORKSPACE}/", "/github/workspace/"] {
+    for prefix in WORKSPACE {
         path = path.strip_prefix(prefix).unwrap_or(path);
     }
     let path = path
@@ -186,8 +191,24 @@ fn normalised(path: &str) -> String {
         .replace("${runner.temp}", "/runner/temp");
     match path.trim_end_matches('/') {
         "" | "${github.workspace}" => ".".to_owned(),
-        trimmed => trimmed.to_owned(),
+        trimmed => collapsed(trimmed),
     }
+}
+
+/// A path without `.`, without empty parts, and without `..` where that leads back.
+fn collapsed(path: &str) -> String {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." if steps.last().is_some_and(|last| *last != ".." && !last.starts_with(['~', '$'])) => {
+                steps.pop();
+            }
+            step => steps.push(step),
+        }
+    }
+    let absolute = if path.starts_with('/') { "/" } else { "" };
+    if steps.is_empty() { format!("{absolute}.") } else { format!("{absolute}{}", steps.join("/")) }
 }
 
 /// Adds what a step wrote to `GITHUB_ENV` and `GITHUB_OUTPUT` to what later steps see.

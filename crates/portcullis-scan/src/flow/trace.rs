@@ -171,4 +171,6 @@ pub struct Trace {
     pub asked: std::collections::BTreeSet<String>,
     /// Why the trace isn't whole, if it isn't.
     pub incomplete: Option<&'static str>,
+    /// Whether a file that is called was not read: it may do anything.
+    pub unread: bool,
 }

@@ -195,6 +195,13 @@ pub struct Carried {
     pub dropped: bool,
 }
 
+impl Carried {
+    /// Whether it is what `tee` shows beside the file that it wrote.
+    pub fn is_copied(&self) -> bool {
+        self.trail.last().is_some_and(|hop| hop.what.unescaped() == super::COPIED)
+    }
+}
+
 /// A piece of a value.
 #[derive(Clone, Debug)]
 pub enum Part {

@@ -81,24 +81,14 @@ fn checks_out(evidence: &Evidence<'_>, job: usize) -> bool {
 
 /// Whether a job runs on a self-hosted runner, started by what outsiders do, in a workflow that has no other job.
 fn on_own_machine(evidence: &Evidence<'_>, job: usize) -> bool {
-    const OUTSIDERS: &[&str] = &[
-        "discussion",
-        "discussion_comment",
-        "issues",
-        "issue_comment",
-        "pull_request_target",
-        "pull_request_review",
-        "pull_request_review_comment",
-        "fork",
-        "watch",
-        "gollum",
-    ];
     let jobs = &evidence.workflow.jobs;
-    let own = jobs
-        .get(job)
-        .is_some_and(|job| job.runs_on.iter().any(|label| label.eq_ignore_ascii_case("self-hosted")));
+    let own = jobs.get(job).is_some_and(crate::workflow::Job::is_self_hosted);
     own && jobs.len() == 1
-        && evidence.workflow.triggers.iter().any(|trigger| OUTSIDERS.contains(&trigger.event.as_str()))
+        && evidence
+            .workflow
+            .triggers
+            .iter()
+            .any(|trigger| crate::flow::doors::OUTSIDERS.contains(&trigger.event.as_str()))
 }
 
 #[cfg(test)]

@@ -228,7 +228,11 @@ fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::ser
             .runs_on
             .iter()
             .any(|label| ["ubuntu", "windows", "macos"].iter().any(|os| label.starts_with(os)));
-        let identity = job.permissions.is_some() || evidence.workflow.permissions.is_some();
+        let permissions = job.permissions.as_ref().or(evidence.workflow.permissions.as_ref());
+        let identity = permissions.is_some_and(|permissions| {
+            permissions.text() == Some("write-all")
+                || permissions.get("id-token").and_then(|right| right.text()) == Some("write")
+        });
         let actions = job.steps.iter().filter_map(|step| step.uses.as_ref()?.text());
         !hosted
             || identity

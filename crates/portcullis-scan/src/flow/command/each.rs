@@ -4,6 +4,10 @@ use super::Call;
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::value::{Part, Value};
 
+/// Most things that a command is run for.
+const RUNS_MAX: usize = 256;
+const TOO_OFTEN: &str = "a command that runs for too many things";
+
 /// `find … -exec COMMAND {} ;`: the command runs for what the names match.
 pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let texts = call.texts();
@@ -71,7 +75,7 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     };
     // One run for each line.
     let mut output = Value::empty();
-    for line in crate::flow::lines(&input).into_iter().take(32) {
+    for line in shell.tracer.cut(crate::flow::lines(&input), RUNS_MAX, TOO_OFTEN) {
         let words = words
             .iter()
             .map(|word| Argument { value: replace(&word.value, &place, &line), bytes: word.bytes })
@@ -88,7 +92,8 @@ pub(super) fn parallel(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let skip = command.iter().take_while(|word| word.value.prefix().starts_with('-')).count();
     let command = command.get(skip..).unwrap_or(&[]);
     let mut output = Value::empty();
-    for item in items.iter().filter(|item| !item.value.prefix().starts_with(":::")).take(32) {
+    let items: Vec<&Argument> = items.iter().filter(|item| !item.value.prefix().starts_with(":::")).collect();
+    for item in shell.tracer.cut(items, RUNS_MAX, TOO_OFTEN) {
         let placed = command.iter().any(|word| word.value.template().contains("{}"));
         let mut words: Vec<Argument> = command
             .iter()

@@ -10,6 +10,9 @@ use crate::flow::value::{HopKind, Part, Value};
 use crate::flow::{JobState, Tracer};
 use crate::span::Bytes;
 
+/// Most scripts of one package file that are followed.
+const SCRIPTS_MAX: usize = 64;
+
 /// Languages that a script may be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -405,7 +408,8 @@ fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     }
     let Ok(document) = serde_json::from_str::<serde_json::Value>(&content.template()) else { return };
     let Some(scripts) = document.get("scripts").and_then(serde_json::Value::as_object) else { return };
-    for code in scripts.values().filter_map(serde_json::Value::as_str).take(16) {
+    let scripts = scripts.values().filter_map(serde_json::Value::as_str).collect();
+    for code in shell.tracer.cut(scripts, SCRIPTS_MAX, "a package with too many scripts") {
         run_text(shell, Language::Shell, Value::text(code), Vec::new(), call.bytes);
     }
 }

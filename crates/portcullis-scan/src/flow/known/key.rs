@@ -65,7 +65,7 @@ fn add_carried(hash: &mut Sha256, met: &mut Vec<Trail>, carried: &Carried) -> Op
     if same == met.len() {
         met.push(carried.trail.clone());
     }
-    hash.update([6, u8::from(carried.dropped)]);
+    hash.update([6, u8::from(carried.dropped), u8::from(carried.is_copied())]);
     hash.update((same as u64).to_le_bytes());
     add(hash, format!("{:?}", carried.source).as_bytes());
     hash.update((carried.encodings.len() as u64).to_le_bytes());

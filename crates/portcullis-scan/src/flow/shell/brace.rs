@@ -4,7 +4,7 @@ use super::Argument;
 use crate::flow::value::{Part, Value};
 
 /// Most words that one may become.
-const WORDS_MAX: usize = 64;
+pub(super) const WORDS_MAX: usize = 1_024;
 
 /// A piece of a word: a character of its literal text, or something else.
 #[derive(Clone)]

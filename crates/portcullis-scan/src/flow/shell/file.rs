@@ -1,7 +1,5 @@
 //! Files as a shell reads and writes them: the job's own, devices, credentials, the environment.
 
-use std::collections::HashMap;
-
 use super::{Shell, shown};
 use crate::flow::command;
 use crate::flow::trace::{Channel, Role};
@@ -47,7 +45,7 @@ impl Shell<'_, '_> {
                 let text = line.template();
                 let mut words = text.split_whitespace();
                 let address = words.next().unwrap_or("").to_owned();
-                for name in words.take(8) {
+                for name in words {
                     self.state.remotes.insert(format!("host:{name}"), Value::text(address.clone()));
                 }
             }
@@ -79,7 +77,7 @@ impl Shell<'_, '_> {
     pub fn dump_environment(&mut self, bytes: Bytes) -> Value {
         let mut dump = self.tracer.enter(Source::Environment, "the whole environment", self.file(), bytes);
         let hop = self.hop(HopKind::Carry, "the whole environment", bytes);
-        for (name, value) in sorted(&self.environment()) {
+        for (name, value) in crate::flow::sorted(&self.environment()) {
             if value.carries() && !crate::flow::is_runner_variable(name) {
                 dump.push_text(&format!("{name}="));
                 dump.append(value.clone().hop(&hop));
@@ -93,10 +91,4 @@ impl Shell<'_, '_> {
     pub fn print(&mut self, content: Value, bytes: Bytes) {
         self.tracer.log(&content, self.file(), bytes);
     }
-}
-
-fn sorted(environment: &HashMap<String, Value>) -> Vec<(&String, &Value)> {
-    let mut all = environment.iter().collect::<Vec<_>>();
-    all.sort_by(|a, b| a.0.cmp(b.0));
-    all
 }

@@ -11,6 +11,7 @@ use crate::span::Bytes;
 
 /// Most elements of one array.
 const ELEMENTS_MAX: usize = 1_024;
+const TOO_MANY: &str = "a list of too many elements";
 
 impl Shell<'_, '_> {
     /// The elements of `(…)`.
@@ -26,7 +27,7 @@ impl Shell<'_, '_> {
                 }
             }
         }
-        items.truncate(ELEMENTS_MAX);
+        let items = self.tracer.cut(items, ELEMENTS_MAX, TOO_MANY);
         items.into_iter().map(|item| item.value).collect()
     }
 
@@ -47,7 +48,10 @@ impl Shell<'_, '_> {
             array.clear();
         }
         array.extend(items);
-        array.truncate(ELEMENTS_MAX);
+        if array.len() > ELEMENTS_MAX {
+            self.tracer.incomplete(TOO_MANY);
+            array.truncate(ELEMENTS_MAX);
+        }
         all
     }
 
@@ -56,6 +60,7 @@ impl Shell<'_, '_> {
         let array = self.arrays.entry(name.to_owned()).or_default();
         let at = index.trim().parse().unwrap_or(array.len());
         if at >= ELEMENTS_MAX {
+            self.tracer.incomplete(TOO_MANY);
             return;
         }
         if array.len() <= at {
