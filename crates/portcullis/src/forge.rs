@@ -13,9 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use portcullis_index::clock::Instant;
 use portcullis_index::desk::forge::{Forge, ForgeError, Look, Push, Run, Runs, Sight};
-use portcullis_index::desk::scan_document::is_object_id;
 use portcullis_index::desk::subject::RepositoryName;
 use portcullis_index::outgoing::{self, OutgoingError, Source};
 use portcullis_index::settings::Settings;
@@ -157,21 +155,12 @@ impl Remote {
                 happened.into_iter().filter_map(Happened::push).collect()
             }
         };
-        if activity.len() >= 100 {
+        if activity.len() >= told::PUSHES_MAX {
             problems.push(String::from("older pushes than the newest 100 are not known"));
         }
         let push = |activity: Activity| {
-            let at = Instant::parse(&activity.timestamp)?.0;
-            let own = activity.name.starts_with("refs/heads/") || activity.name.starts_with("refs/tags/");
-            let known = is_object_id(&activity.before) && is_object_id(&activity.after);
-            // `refs/pull/…` is anybody's.
-            (own && known).then(|| Push {
-                name: activity.name,
-                before: activity.before.to_ascii_lowercase(),
-                after: activity.after.to_ascii_lowercase(),
-                at,
-                commits: Vec::new(),
-            })
+            let (before, after, at) = activity.own()?;
+            Some(Push { name: activity.name, before, after, at: at.0, commits: Vec::new() })
         };
         Some(activity.into_iter().filter_map(push).collect())
     }

@@ -1,12 +1,13 @@
 //! `portcullis man`: the pages of the manual, from the same declaration as parser and help.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::CommandFactory;
 
 use crate::Outcome;
+use crate::output::Destination;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -27,8 +28,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut program = crate::Arguments::command().disable_help_subcommand(true);
     if let Some(folder) = &arguments.output {
         std::fs::create_dir_all(folder).with_context(|| format!("making `{}`", folder.display()))?;
-        clap_mangen::generate_to(program, folder)
-            .with_context(|| format!("writing the manual to `{}`", folder.display()))?;
+        program.build();
+        write_pages(&program, folder)?;
         return Ok(Outcome::Done);
     }
     // Gives each command the names that stand before it.
@@ -38,7 +39,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
         match command.find_subcommand(name) {
             Some(found) => command = found,
             None => {
-                bail!("printing a page of the manual: there is no command `{}`", arguments.command.join(" "))
+                bail!(
+                    "printing a page of the manual: there is no command `{}`; `portcullis --help` lists them",
+                    arguments.command.join(" ")
+                )
             }
         }
     }
@@ -46,4 +50,15 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Outcome> {
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     std::io::stdout().write_all(&page)?;
     Ok(Outcome::Done)
+}
+
+/// The page of a command, and those of its own commands.
+fn write_pages(command: &clap::Command, folder: &Path) -> anyhow::Result<()> {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        write_pages(command, folder)?;
+    }
+    let page = clap_mangen::Man::new(command.clone());
+    let mut file = Destination::new(Some(&folder.join(page.get_filename())))?;
+    page.render(&mut file)?;
+    file.finish()
 }

@@ -6,7 +6,7 @@ mod human;
 pub(crate) mod json;
 mod sarif;
 
-pub(crate) use destination::Destination;
+pub(crate) use destination::{Destination, refuse_link};
 pub(crate) use json::escaped;
 
 use std::io::{self, Write};

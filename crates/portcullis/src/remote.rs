@@ -112,6 +112,8 @@ pub(crate) fn scan_each(
         .enable_all()
         .build()
         .context("starting what waits for remotes")?;
+    // It stays to the program's end: the signals that it took over from the system are answered by nobody else.
+    let runtime: &'static Runtime = Box::leak(Box::new(runtime));
     let api = base(&arguments.github_api, "--github-api (GITHUB_API_URL)")?;
     let server = match arguments.github_server.as_deref().filter(|text| !text.is_empty()) {
         Some(text) if has_api_of_its_own(&api) => base(text, "GITHUB_SERVER_URL")?,
@@ -122,7 +124,7 @@ pub(crate) fn scan_each(
         .context("starting what asks remotes")?;
     let asked: Vec<String> = addresses.iter().map(Address::shown).collect();
     let journal = arguments.resume.as_deref().map(|file| Journal::open(file, &asked, options)).transpose()?;
-    let folder = Vanishing::new(&runtime).context("making a folder for what is fetched")?;
+    let folder = Vanishing::new(runtime).context("making a folder for what is fetched")?;
     let mut run = Run {
         folder,
         github: Arc::new(Github { client, api, server }),
@@ -133,6 +135,7 @@ pub(crate) fn scan_each(
         runtime,
         journal,
         stopped: BTreeMap::new(),
+        is_left: false,
         totals: Totals { complete: true, stats: Stats::default(), paths_read: 0, repositories_read: 0 },
         take,
     };
@@ -140,9 +143,9 @@ pub(crate) fn scan_each(
         let works = run.works(address);
         run.scan(works, !matches!(address, Address::Owner(_)))?;
     }
-    let Run { mut totals, journal, .. } = run;
+    let Run { mut totals, journal, is_left, .. } = run;
     if let Some(journal) = journal {
-        journal.close(totals.complete)?;
+        journal.close(!is_left)?;
     }
     totals.stats.seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     Ok(totals)
@@ -182,10 +185,12 @@ struct Run<'r> {
     options: Options,
     heads: Heads,
     cited: Vec<String>,
-    runtime: Runtime,
+    runtime: &'static Runtime,
     journal: Option<Journal>,
     /// Servers that want to be left alone for longer than may be waited.
     stopped: BTreeMap<String, RemoteError>,
+    /// Whether something could not be had that may be had another time.
+    is_left: bool,
     totals: Totals,
     take: &'r mut (dyn FnMut(Part) + Send),
 }
@@ -217,6 +222,7 @@ impl Run<'_> {
                 }
                 _ => error.to_string(),
             };
+            self.is_left |= passes(error.kind());
             self.hand_over(problem(&name, error.kind(), what), &Stats::default(), false);
         }
         let all = !matches!(address, Address::Owner(_));
@@ -290,6 +296,7 @@ impl Run<'_> {
                             self.stopped.insert(authority(&self.github.api), error.clone());
                         }
                     }
+                    self.is_left |= passes(error.kind());
                     let part = problem(&work.name, error.kind(), format!("not scanned: {error}"));
                     self.hand_over(part, &Stats { repositories: 1, ..Stats::default() }, false);
                 }
@@ -305,10 +312,12 @@ impl Run<'_> {
         let below = self.folder.path().to_owned();
         let present = !self.options.history && self.options.refs.is_none();
         self.runtime.spawn(async move {
-            if let Some((owner, name)) = work.at_github.as_ref().filter(|_| !present) {
-                github.pushes(owner, name, &mut heads).await?;
-            }
-            let copy = Copy::begin(&github.client, &work.clone, &heads, limit, present, &below).await?;
+            let untold = match work.at_github.as_ref().filter(|_| !present) {
+                Some((owner, name)) => github.pushes(owner, name, &mut heads).await?,
+                None => None,
+            };
+            let mut copy = Copy::begin(&github.client, &work.clone, &heads, limit, present, &below).await?;
+            copy.gaps.extend(untold);
             Ok((copy, heads))
         })
     }
@@ -346,7 +355,10 @@ impl Run<'_> {
         }
         rename(&mut part, &work.name, &copy.path().display().to_string());
         let complete = totals.complete && copy.gaps.is_empty() && missing == 0;
-        if let (Some(journal), true) = (&mut self.journal, part.read) {
+        // What failed in passing is asked for again by the scan that goes on from here.
+        let passing = copy.gaps.iter().any(|gap| passes(gap.kind));
+        self.is_left |= passing;
+        if let (Some(journal), true) = (&mut self.journal, part.read && !passing) {
             journal.add(&part, &totals.stats, complete, work.pushed_at.as_deref())?;
         }
         self.hand_over(part, &totals.stats, complete);
@@ -362,6 +374,11 @@ impl Run<'_> {
         self.totals.repositories_read += usize::from(part.read);
         (self.take)(part);
     }
+}
+
+/// Whether a problem of this kind may be gone the next time.
+fn passes(kind: &str) -> bool {
+    matches!(kind, "unreachable" | "rate-limited" | "broken-answer" | "unreadable")
 }
 
 /// Gives a part the name that it was asked for by.

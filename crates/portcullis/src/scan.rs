@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use portcullis_index::desk::scan_document::is_object_id;
 use portcullis_scan::report::Verdict;
 use portcullis_scan::text::{Lines, escape};
 use portcullis_scan::{Options, Part, Report, Totals};
@@ -214,10 +215,16 @@ fn nothing_read(given: &[String], totals: &Totals, first_problem: Option<String>
     if totals.paths_read == 0 {
         bail!("scanning {paths} path(s): none could be read ({first})");
     }
+    let first_given = given.first().map(String::as_str).unwrap_or_default();
+    if paths == 1 && totals.stats.repositories == 0 && first_given.starts_with("github:") {
+        bail!(
+            "scanning `{first_given}`: this owner has no repository, or --skip-forks and --skip-archived leave out all"
+        );
+    }
     if paths == 1 && totals.stats.repositories == 0 {
         bail!(
             "scanning `{}`: no repository and no workflow file in it; give a work tree, a bare repository, or a file below `.github`",
-            given.first().map(String::as_str).unwrap_or_default()
+            first_given
         );
     }
     if totals.stats.repositories > 0 && totals.repositories_read == 0 {
@@ -257,7 +264,7 @@ fn in_force(arguments: &Arguments) -> anyhow::Result<InForce> {
         Some(text) if text.len() >= 7 && text.len() <= 64 && text.chars().all(|c| c.is_ascii_hexdigit()) => {
             options.since_commit = Some(text.to_ascii_lowercase());
         }
-        Some(text) => options.since = Some(seconds("--since", text, "a commit id, a date or a time")?),
+        Some(text) => options.since = Some(seconds("--since", text, "a date, a time or a commit id")?),
     }
     Ok(InForce {
         options,
@@ -311,7 +318,7 @@ fn asked(arguments: &Arguments) -> anyhow::Result<Asked> {
             }
             options.heads.push(id.to_owned());
         }
-        if let Some(wrong) = options.heads.iter().find(|id| !is_commit_id(id)) {
+        if let Some(wrong) = options.heads.iter().find(|id| !is_object_id(id)) {
             bail!(
                 "reading `{}`: `{wrong}` is no commit id of 40 (SHA-1) or 64 (SHA-256) hexadecimal digits",
                 file.display()
@@ -319,10 +326,6 @@ fn asked(arguments: &Arguments) -> anyhow::Result<Asked> {
         }
     }
     Ok(Asked { options, addresses, seen })
-}
-
-fn is_commit_id(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// Reads a date or a time (RFC 3339) that an option gives; `expected` says what else it takes.

@@ -117,3 +117,23 @@ fn a_page_that_is_not_there_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("admin nothing"));
 }
+
+/// A page is not written through a link that lies in the folder.
+#[cfg(unix)]
+#[test]
+fn the_manual_follows_no_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pages, outside) = (folder.path().join("man"), folder.path().join("outside"));
+    let output = |pages: &std::path::Path| {
+        Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["man", "--output", pages.to_str().unwrap()])
+            .output()
+            .unwrap()
+    };
+    assert!(output(&pages).status.success());
+    assert!(std::fs::read_to_string(pages.join("portcullis-scan.1")).unwrap().contains("portcullis"));
+    std::fs::remove_file(pages.join("portcullis.1")).unwrap();
+    std::os::unix::fs::symlink(&outside, pages.join("portcullis.1")).unwrap();
+    assert_eq!(output(&pages).status.code(), Some(2));
+    assert!(!outside.exists());
+}

@@ -20,6 +20,19 @@ pub(crate) struct Activity {
     pub(crate) timestamp: String,
 }
 
+/// How many pushes the forge tells at a time. Where it tells so many, older ones are not known.
+pub(crate) const PUSHES_MAX: usize = 100;
+
+impl Activity {
+    /// The ids before and after, and when, where the repository's own branch or tag was pushed: `refs/pull/…` is anybody's.
+    pub(crate) fn own(&self) -> Option<(String, String, Instant)> {
+        let own = self.name.starts_with("refs/heads/") || self.name.starts_with("refs/tags/");
+        let known = is_object_id(&self.before) && is_object_id(&self.after);
+        let at = Instant::parse(&self.timestamp)?;
+        (own && known).then(|| (self.before.to_ascii_lowercase(), self.after.to_ascii_lowercase(), at))
+    }
+}
+
 /// An event of a repository, as `GET /repos/OWNER/NAME/events` tells it.
 #[derive(Deserialize)]
 pub(crate) struct Happened {

@@ -70,7 +70,8 @@ impl<W: Write> Write for Neutral<W> {
     fn flush(&mut self) -> io::Result<()> {
         let line = std::mem::take(&mut self.line);
         if self.in_job {
-            if line.trim_ascii_start().starts_with(b"::") {
+            // The runner trims what Unicode calls white space.
+            if String::from_utf8_lossy(&line).trim_start().starts_with("::") {
                 self.out.write_all(b"| ")?;
             }
             self.out.write_all(&without_brackets(&line))

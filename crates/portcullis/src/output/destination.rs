@@ -42,12 +42,7 @@ impl Destination {
             let device = File::options().write(true).open(path).with_context(context)?;
             return Ok(Self { out: Box::new(anstream::StripStream::new(device)), file: None });
         }
-        if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-            bail!(
-                "{}: it is a link, and links are not followed; give the path of the file itself",
-                context()
-            );
-        }
+        refuse_link(path).with_context(context)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
         builder.prefix(".portcullis-");
@@ -80,9 +75,19 @@ fn permissions(old: Option<&std::fs::Metadata>) -> Permissions {
     old.map_or_else(|| Permissions::from_mode(0o666), std::fs::Metadata::permissions)
 }
 
+/// Refuses to write through a link: where a scanned tree is the working folder, it may lead anywhere.
+pub(crate) fn refuse_link(path: &Path) -> anyhow::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        bail!("it is a link, and links are not followed; give the path of the file itself");
+    }
+    Ok(())
+}
+
 /// `/dev/stdout` and its like are links to whatever the process has open.
 fn is_own_stream(path: &Path) -> bool {
-    path.starts_with("/dev") || path.starts_with("/proc/self/fd")
+    let is_one = |name: &str| path == Path::new(name);
+    ["/dev/stdout", "/dev/stderr"].into_iter().any(is_one)
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
 }
 
 impl Write for Destination {
@@ -91,5 +96,20 @@ impl Write for Destination {
     }
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_processs_own_streams_are_links_that_are_followed() {
+        for path in ["/dev/stdout", "/dev/stderr", "/dev/fd/3", "/proc/self/fd/1"] {
+            assert!(is_own_stream(Path::new(path)), "{path}");
+        }
+        for path in ["/dev/shm/result.json", "/dev/stdoutx", "dev/stdout", "/proc/1/fd/1"] {
+            assert!(!is_own_stream(Path::new(path)), "{path}");
+        }
     }
 }

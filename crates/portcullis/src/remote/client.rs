@@ -226,7 +226,7 @@ async fn speaks_of_limit(mut answer: Response) -> bool {
 fn advice(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => ": it wants a token, or one that may read this (GITHUB_TOKEN, GITLAB_TOKEN)",
-        404 => ": there is no such repository, or it is private and wants a token that may read it",
+        404 => ": nothing is there, or it is private and wants a token that may read it",
         300..=399 => ": it leads somewhere else, which is not followed",
         _ => "",
     }

@@ -44,6 +44,9 @@ pub(crate) struct Gap {
     pub(crate) what: String,
 }
 
+/// How many odd names of references are said one by one.
+const ODD_MAX: usize = 100;
+
 /// What was fetched so far.
 pub(crate) struct Copy {
     store: Store,
@@ -96,7 +99,13 @@ impl Copy {
         copy.tips_only = false;
         let mut tips = tips(&references);
         copy.store.name(&references)?;
-        for name in &references.odd {
+        if references.odd.len() > ODD_MAX {
+            copy.gap(
+                "broken-reference",
+                format!("{} references have names that are none; the first follow", references.odd.len()),
+            );
+        }
+        for name in references.odd.iter().take(ODD_MAX) {
             copy.gap("broken-reference", format!("a reference is called `{name}`, which is no name for one"));
         }
         // The server is told of the branch that most leads from first.

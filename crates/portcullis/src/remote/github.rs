@@ -6,15 +6,15 @@ use reqwest::header::{ACCEPT, LINK};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use portcullis_index::desk::scan_document::is_object_id;
+use portcullis_index::clock::{Instant, SECOND};
 use portcullis_index::settings::is_loopback;
 use serde::Deserialize;
 
 use super::address::is_name;
 use super::client::{Client, authority};
-use super::copy::Heads;
+use super::copy::{Gap, Heads};
 use super::error::RemoteError;
-use crate::forge::told::{Activity, Happened};
+use crate::forge::told::{Activity, Happened, PUSHES_MAX};
 
 /// Most bytes of one answer.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -109,40 +109,68 @@ impl Github {
         self.repository(told)
     }
 
-    /// Adds what the forge saw pushed, also what nothing leads to any more. That an older server doesn't tell, or this token may
-    /// not know, is no failure.
-    pub(crate) async fn pushes(&self, owner: &str, name: &str, heads: &mut Heads) -> Result<(), RemoteError> {
-        let activity = match self.told(&format!("repos/{owner}/{name}/activity?per_page=100")).await? {
-            Some(activity) => activity,
-            None => {
-                let happened: Option<Vec<Happened>> =
-                    self.told(&format!("repos/{owner}/{name}/events?per_page=100")).await?;
-                happened.unwrap_or_default().into_iter().filter_map(Happened::push).collect::<Vec<Activity>>()
+    /// Adds what the forge saw pushed, also what nothing leads to any more; and says what it did not tell.
+    pub(crate) async fn pushes(
+        &self,
+        owner: &str,
+        name: &str,
+        heads: &mut Heads,
+    ) -> Result<Option<Gap>, RemoteError> {
+        let gap = |since: String, why: &str| {
+            let what =
+                format!("history-incomplete since {since}: {why}, so what a force-push hid may be missing");
+            Gap { kind: "history-incomplete", what }
+        };
+        let told =
+            match self.told::<Vec<Activity>>(&format!("repos/{owner}/{name}/activity?per_page=100")).await {
+                // Older Enterprise Servers have no list of activity; the events of the last 90 days tell of pushes too.
+                Ok(None) => {
+                    let events = self
+                        .told::<Vec<Happened>>(&format!("repos/{owner}/{name}/events?per_page=100"))
+                        .await;
+                    events.map(|events| {
+                        events
+                            .unwrap_or_default()
+                            .into_iter()
+                            .filter_map(Happened::push)
+                            .collect::<Vec<Activity>>()
+                    })
+                }
+                other => other.map(Option::unwrap_or_default),
+            };
+        let activity = match told {
+            Ok(activity) => activity,
+            Err(error @ RemoteError::RateLimited { .. }) => return Err(error),
+            Err(error) => {
+                let why = format!("asking for the pushes failed ({error})");
+                return Ok(Some(gap("the beginning".to_owned(), &why)));
             }
         };
-        for push in activity {
-            // `refs/pull/…` is anybody's.
-            let own = push.name.starts_with("refs/heads/") || push.name.starts_with("refs/tags/");
-            let Ok(at) = push.timestamp.parse::<jiff::Timestamp>() else { continue };
-            for id in [push.after, push.before] {
-                let id = id.to_ascii_lowercase();
-                if !own || !is_object_id(&id) || id.bytes().all(|byte| byte == b'0') {
+        let oldest = activity.iter().filter_map(|push| Some(push.own()?.2)).min();
+        for (before, after, at) in activity.iter().filter_map(Activity::own) {
+            let seconds = at.0.div_euclid(SECOND);
+            for id in [after, before] {
+                if id.bytes().all(|byte| byte == b'0') {
                     continue;
                 }
-                let first = heads.pushed.entry(id.clone()).or_insert(at.as_second());
-                *first = at.as_second().min(*first);
-                heads.seen.entry(id).or_insert_with(|| at.to_string());
+                let first = heads.pushed.entry(id.clone()).or_insert(seconds);
+                *first = seconds.min(*first);
+                heads.seen.entry(id).or_insert_with(|| shown(at));
             }
         }
-        Ok(())
+        let is_full = activity.len() >= PUSHES_MAX;
+        Ok(is_full.then(|| {
+            let since = oldest.map_or_else(|| "the beginning".to_owned(), shown);
+            gap(since, "GitHub tells the newest 100 pushes, and there were more before")
+        }))
     }
 
-    /// What the API tells where it does; only its limit is a failure.
+    /// What the API tells, where there is such a thing.
     async fn told<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, RemoteError> {
         match self.get(path).await {
             Ok((told, _)) => Ok(Some(told)),
-            Err(error @ RemoteError::RateLimited { .. }) => Err(error),
-            Err(_) => Ok(None),
+            Err(RemoteError::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -287,6 +315,11 @@ fn next_page(link: &str) -> Option<String> {
         });
         is_next.then(|| address.to_owned())
     })
+}
+
+/// A time to the second, as GitHub writes it.
+fn shown(at: Instant) -> String {
+    jiff::Timestamp::from_second(at.0.div_euclid(SECOND)).map(|at| at.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ impl Journal {
             options: digest(options),
         };
         let doing = || format!("going on from `{}`", path.display());
+        crate::output::refuse_link(path).with_context(doing)?;
         let mut file = open_private(path).with_context(doing)?;
         let mut reader = BufReader::new(&file);
         let mut done = HashMap::new();
@@ -108,9 +109,11 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Whether a repository is done, and nothing was pushed to it since.
+    /// Whether a repository is done, and nothing was pushed to it since. What doesn't tell when it was pushed to, an address
+    /// for one, is never done.
     pub(crate) fn has(&self, name: &RepositoryName, pushed_at: Option<&str>) -> bool {
-        self.done.get(&name.given).is_some_and(|entry| entry.pushed_at.as_deref() == pushed_at)
+        let done = self.done.get(&name.given);
+        done.is_some_and(|entry| pushed_at.is_some() && entry.pushed_at.as_deref() == pushed_at)
     }
 
     /// What was found in a repository that is done.
@@ -143,11 +146,11 @@ impl Journal {
         })
     }
 
-    /// Ends the run. A scan that is complete leaves nothing to go on from: the next one begins anew.
-    pub(crate) fn close(self, complete: bool) -> anyhow::Result<()> {
+    /// Ends the run. A scan that is through leaves nothing to go on from: the next one begins anew.
+    pub(crate) fn close(self, through: bool) -> anyhow::Result<()> {
         let Self { path, file, .. } = self;
         drop(file);
-        if complete {
+        if through {
             std::fs::remove_file(&path).with_context(|| format!("removing `{}`", path.display()))?;
         }
         Ok(())
@@ -172,7 +175,14 @@ fn open_private(path: &Path) -> std::io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path)
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // One that was there already, empty, may be everybody's.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// The next whole line, without its end.
@@ -225,6 +235,9 @@ mod tests {
         assert_eq!((done.stats.commits, done.complete, done.part.problems.len()), (7, false, 1));
         journal.add(&part("b"), &stats, true, None).unwrap();
         drop(journal);
+        let nameless = Journal::open(&path, &asked(), &options).unwrap();
+        assert!(!nameless.has(&part("b").repository, None), "nobody knows whether it was pushed to since");
+        drop(nameless);
         let journal = Journal::open(&path, &asked(), &options).unwrap();
         assert_eq!(journal.done.len(), 2);
         journal.close(false).unwrap();
@@ -260,7 +273,17 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        Journal::open(&path, &asked(), &Options::default()).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+        for before in [None, Some(0o644)] {
+            if let Some(mode) = before {
+                std::fs::write(&path, "").unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            }
+            Journal::open(&path, &asked(), &Options::default()).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+        }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).unwrap();
+        assert!(Journal::open(&link, &asked(), &Options::default()).is_err());
+        assert!(!folder.path().join("elsewhere").exists());
     }
 }

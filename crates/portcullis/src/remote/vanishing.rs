@@ -49,13 +49,18 @@ impl Drop for Vanishing {
 struct Signals {
     interrupted: tokio::signal::unix::Signal,
     ended: tokio::signal::unix::Signal,
+    hung_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupted: signal(SignalKind::interrupt())?, ended: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            ended: signal(SignalKind::terminate())?,
+            hung_up: signal(SignalKind::hangup())?,
+        })
     }
 
     /// The exit code that shells give to a program that a signal ended.
@@ -63,6 +68,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupted.recv() => 130,
             _ = self.ended.recv() => 143,
+            _ = self.hung_up.recv() => 129,
         }
     }
 }

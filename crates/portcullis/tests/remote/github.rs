@@ -288,6 +288,57 @@ fn what_was_pushed_and_hidden_again_is_known_from_the_activity() {
     assert!(!complete(&found));
 }
 
+/// What the forge doesn't tell may be what a force-push hid; only a server that has no such list says nothing by that.
+#[test]
+fn pushes_that_are_not_told_leave_the_scan_incomplete() {
+    let folder = tempfile::tempdir().unwrap();
+    create(folder.path(), "example-org/fish", Some(BENIGN));
+    let push = |at: usize| {
+        json!({ "ref": "refs/heads/main", "before": "0".repeat(40), "after": "0".repeat(40),
+                "timestamp": format!("2026-03-02T00:{:02}:{:02}Z", at / 60, at % 60) })
+    };
+    for (status, count, told_all) in
+        [(404, 0, true), (500, 0, false), (403, 0, false), (200, 99, true), (200, 100, false)]
+    {
+        let pushes: Vec<_> = (0..count).map(push).collect();
+        let server = StandIn::new(folder.path(), move |request| match request.path.as_str() {
+            "/repos/example-org/fish" => Some(Answer::json(&told("example-org/fish"))),
+            path if path.contains("/activity") && status == 200 => Some(Answer::json(&json!(pushes))),
+            path if path.contains("/activity") || path.contains("/events") => Some(Answer::status(status)),
+            _ => None,
+        });
+        let found = lines(&scan(&server, &["github:example-org/fish"]));
+        assert_eq!(complete(&found), told_all, "{status} {count} {found:?}");
+        if !told_all {
+            assert_eq!(found["problem"][0]["kind"], "history-incomplete");
+        }
+    }
+}
+
+/// A fault that passes is no result to go on from.
+#[test]
+fn a_file_that_could_not_be_had_is_asked_for_again_by_the_scan_that_goes_on() {
+    let (folder, repositories) = organisation(1);
+    let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let (fails, posts) = (Arc::clone(&failing), AtomicUsize::new(0));
+    let server = StandIn::new(folder.path(), move |request| {
+        if request.path.starts_with("/orgs/") {
+            return Some(page(request, &repositories));
+        }
+        // The references, the commits, and then the files.
+        let is_file = request.method == "POST" && posts.fetch_add(1, Ordering::SeqCst) >= 2;
+        (is_file && fails.load(Ordering::SeqCst)).then(|| Answer::status(404))
+    });
+    let journal = folder.path().join("journal");
+    let arguments = ["--resume", journal.to_str().unwrap(), "github:example-org"];
+    let found = lines(&scan(&server, &arguments));
+    assert!(!complete(&found) && given(&found, "finding").is_empty(), "{found:?}");
+    failing.store(false, Ordering::SeqCst);
+    let found = lines(&scan(&server, &arguments));
+    assert!(complete(&found) && given(&found, "finding").len() == 1, "{found:?}");
+    assert!(!journal.exists());
+}
+
 #[test]
 fn pages_that_lead_to_another_server_are_not_followed() {
     let (folder, repositories) = organisation(1);

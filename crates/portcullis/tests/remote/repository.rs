@@ -449,7 +449,7 @@ fn what_was_fetched_vanishes_also_where_the_scan_is_interrupted() {
     forge.victim("example-org/fish", true);
     let temporary = tempfile::tempdir().unwrap();
     let left = || std::fs::read_dir(temporary.path()).unwrap().count();
-    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("", 1)] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129), ("", 1)] {
         // The files are asked for last: then the copy is there.
         let (asked, reached) = std::sync::mpsc::channel::<()>();
         let (go, gate) = std::sync::mpsc::channel::<()>();
