@@ -24,13 +24,15 @@ def code_of(secret: str, step: int) -> str:
 
 
 class Authenticator:
-    """What a telephone shows. Each code is another step's, since a step is taken only once."""
+    """What a telephone shows. Each code is another step's, since a step is taken only once.
+
+    The first is the present step's: it is still taken when the next has begun before the form arrives."""
 
     def __init__(self, secret: str):
         self.secret, self.step = secret.replace(" ", ""), 0
 
     def code(self) -> str:
-        self.step = max(int(time.time() // 30) - 1, self.step + 1)
+        self.step = max(int(time.time() // 30), self.step + 1)
         return code_of(self.secret, self.step)
 
 
