@@ -53,14 +53,27 @@ impl Joint<'_> {
         let last_commit = |at: &usize| {
             self.versions.get(*at).map(|version| version.commits.last().map_or(usize::MAX, |commit| *commit))
         };
-        group.sort_by_key(|(at, _)| last_commit(at));
+        let alone = |seen: &Seen| weigh(seen.rule, &seen.signals);
+        // A second, milder sighting in the same version takes nothing away from the first.
+        group.sort_by_key(|(at, seen)| (last_commit(at), alone(seen)));
         let (newest, seen) = group.last().copied()?;
         let version = self.versions.get(newest)?;
         let held: Vec<&Version> = group.iter().filter_map(|(at, _)| self.versions.get(*at)).collect();
         let places: Vec<usize> = group.iter().map(|(at, _)| *at).collect();
         let exposed = self.exposed(version, &held, &places);
-        let signals = self.signals(version, seen, &exposed);
-        let verdict = weigh(seen.rule, &signals);
+        let mut signals = self.signals(version, seen, &exposed);
+        let mut verdict = weigh(seen.rule, &signals);
+        // What an earlier version did is done: a later one that looks better does not undo it.
+        let (worst_at, worst) = group.iter().copied().max_by_key(|(_, seen)| alone(seen))?;
+        if alone(worst) > alone(seen)
+            && let Some(version) = self.versions.get(worst_at)
+        {
+            let before = self.signals(version, worst, &exposed);
+            let verdict_before = weigh(worst.rule, &before);
+            if verdict_before > verdict {
+                (signals, verdict) = (before, verdict_before);
+            }
+        }
         let (accepted, comment_refused) = self.accepted(&group, &exposed).map_or((None, None), |said| {
             said.map_or_else(|why| (None, Some(why)), |reason| (Some(reason), None))
         });
