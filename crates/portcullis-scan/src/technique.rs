@@ -125,12 +125,19 @@ impl Evidence<'_> {
             }
             if evades_mask(&one.encodings) {
                 signals.insert(Signal::MaskEvasion);
-            } else if one.encodings.iter().any(|encoding| !matches!(encoding, Encoding::Escaped)) {
+            } else if one
+                .encodings
+                .iter()
+                .any(|encoding| !matches!(encoding, Encoding::Escaped | Encoding::Field))
+            {
                 signals.insert(Signal::Encoded);
             }
         }
         if names.len() >= 3 {
             signals.insert(Signal::ManySecrets);
+        }
+        if group.iter().filter_map(|at| self.trace.deliveries.get(*at)).any(|delivery| delivery.concealed) {
+            signals.insert(Signal::AssembledCommand);
         }
         let labelled =
             group.iter().filter_map(|at| self.trace.deliveries.get(*at)).any(|delivery| delivery.labelled);
@@ -196,6 +203,27 @@ impl Evidence<'_> {
         })
     }
 
+    /// Whether the jobs of a group may have a login to a machine of the owner's own: any secret beside those that are sent, an
+    /// identity token, or a machine of the owner's own, which may hold a key.
+    pub fn may_log_in(&self, group: &[usize], sent: &BTreeSet<String>) -> bool {
+        let jobs: BTreeSet<usize> = group
+            .iter()
+            .filter_map(|at| self.trace.deliveries.get(*at))
+            .map(|delivery| delivery.job)
+            .collect();
+        let named = |text: &str| crate::analysis::names_in(text).iter().any(|name| !sent.contains(name));
+        let everywhere = self.workflow.env.iter().filter_map(|entry| entry.node.text()).any(named);
+        everywhere
+            || jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).any(|job| {
+                let permissions = job.permissions.as_ref().or(self.workflow.permissions.as_ref());
+                let identity = permissions.is_some_and(|permissions| {
+                    permissions.text() == Some("write-all")
+                        || permissions.get("id-token").and_then(|right| right.text()) == Some("write")
+                });
+                job.is_self_hosted() || identity || self.texts_of(job).into_iter().any(named)
+            })
+    }
+
     /// The texts of a job in which secrets can be named: its variables, scripts and inputs.
     pub fn texts_of<'w>(&self, job: &'w crate::workflow::Job) -> Vec<&'w str> {
         let of_steps = job.steps.iter().flat_map(|step| {
@@ -218,13 +246,12 @@ impl Evidence<'_> {
         let carried = self.carried(group);
         !carried.is_empty()
             && carried.iter().all(|one| {
-                one.encodings
-                    .iter()
-                    .all(|encoding| matches!(encoding, Encoding::Escaped | Encoding::Compressed))
-                    && one.trail.hops().iter().any(|hop| {
-                        let path = hop.what.unescaped().strip_prefix("written to `");
-                        path.is_some_and(|path| is_settings(path.trim_end_matches('`')))
-                    })
+                one.encodings.iter().all(|encoding| {
+                    matches!(encoding, Encoding::Escaped | Encoding::Field | Encoding::Compressed)
+                }) && one.trail.hops().iter().any(|hop| {
+                    let path = hop.what.unescaped().strip_prefix("written to `");
+                    path.is_some_and(|path| is_settings(path.trim_end_matches('`')))
+                })
             })
     }
 
@@ -254,7 +281,8 @@ impl Evidence<'_> {
 
 /// Whether the encodings get a secret past the mask: the runner masks plain, singly base64-encoded and escaped forms.
 pub fn evades_mask(encodings: &[Encoding]) -> bool {
-    let strong = encodings.iter().filter(|encoding| !matches!(encoding, Encoding::Escaped)).count();
+    let strong =
+        encodings.iter().filter(|encoding| !matches!(encoding, Encoding::Escaped | Encoding::Field)).count();
     strong >= 2
         || encodings.iter().any(|encoding| {
             matches!(
@@ -275,7 +303,10 @@ pub fn readable_in_log(carried: &Carried) -> bool {
         carried.source,
         Source::RunnerMemory | Source::CredentialFile(_) | Source::CloudMetadata | Source::MintedToken
     );
-    let wrapped = carried.encodings.contains(&Encoding::Base64Wrapped);
+    let wrapped = carried
+        .encodings
+        .iter()
+        .any(|encoding| matches!(encoding, Encoding::Base64Wrapped | Encoding::Field));
     let packed = carried.encodings.contains(&Encoding::Compressed);
     let readable = unregistered || wrapped || packed || evades_mask(&carried.encodings);
     readable && !carried.encodings.contains(&Encoding::Encrypted)
@@ -424,6 +455,11 @@ pub fn is_namesake(name: &str, host: &str) -> bool {
     let words = services::words(name);
     let named = words.contains(&label) || words.windows(2).any(|pair| pair.concat() == label);
     label.len() >= 4 && says_nothing && named && !EVERYWHERE.contains(&label.as_str())
+}
+
+/// Names that share no word but those that every credential has: nothing ties them together.
+pub fn several_purposes(names: &BTreeSet<String>) -> bool {
+    names.len() >= 3 && names.iter().map(|name| stem(name)).collect::<BTreeSet<_>>().len() >= 3
 }
 
 /// Whether all names belong to one login: the parts of their names that tell things apart are the same

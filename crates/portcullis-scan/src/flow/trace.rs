@@ -69,6 +69,10 @@ pub struct Delivery {
     pub labelled: bool,
     /// Whether the message is the secret and nothing else.
     pub bare: bool,
+    /// Whether the message is a request written by hand: `printf 'GET /%s HTTP/1.0\r\n' "$T" | nc …`.
+    pub speaks: bool,
+    /// Whether the file holds the address only encoded, reversed or in pieces.
+    pub concealed: bool,
     /// Whether this is a verb by which a service takes settings (`gh secret set`).
     pub consumed: bool,
     /// Which of the trace's files it stands in.

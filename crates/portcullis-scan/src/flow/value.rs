@@ -70,6 +70,8 @@ pub enum Encoding {
     Encrypted,
     /// JSON, URL or XML escapes.
     Escaped,
+    /// A field out of a secret that is JSON: the mask knows only the whole.
+    Field,
 }
 
 /// What kind of hop a value took.
@@ -389,6 +391,21 @@ impl Value {
                 (Part::Unknown, Part::Unknown) | (Part::Unset, Part::Unset) => true,
                 _ => false,
             })
+    }
+
+    /// The same after a field was taken out of it. Of `toJSON(secrets)` the fields are secrets, which the mask knows.
+    #[must_use]
+    pub fn field(mut self, hop: &Hop) -> Self {
+        for part in &mut self.parts {
+            if let Part::Carried(carried) = part
+                && matches!(carried.source, Source::Secret(_))
+                && !carried.encodings.contains(&Encoding::Field)
+            {
+                carried.encodings.push(Encoding::Field);
+                carried.trail = carried.trail.then(hop.clone());
+            }
+        }
+        self
     }
 
     /// The same after an encoder: secrets keep it in mind, literal text becomes unknown.

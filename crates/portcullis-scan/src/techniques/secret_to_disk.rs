@@ -11,7 +11,9 @@
 
 use crate::flow::trace::Channel;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
+use crate::technique::{
+    Evidence, Sighting, Technique, named_secrets, several_purposes, unrelated_to_each_other,
+};
 
 /// See the module's documentation.
 pub(super) struct SecretToDisk;
@@ -36,7 +38,10 @@ impl Technique for SecretToDisk {
             .into_iter()
             .map(|group| {
                 let mut signals = evidence.cargo_signals(&group);
-                if unrelated_to_each_other(&named_secrets(&evidence.carried(&group))) {
+                let names = named_secrets(&evidence.carried(&group));
+                if unrelated_to_each_other(&names)
+                    || several_purposes(&names) && signals.contains(&Signal::Encoded)
+                {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 Sighting { deliveries: group, signals, ..Sighting::default() }

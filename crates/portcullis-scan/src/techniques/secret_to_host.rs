@@ -21,8 +21,8 @@ use crate::login::{is_login_address, is_login_only, is_own_registry};
 use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{
-    Evidence, Sighting, Technique, is_namesake, named_secrets, one_login, resembles, stem, unrelated,
-    unrelated_to_each_other,
+    Evidence, Sighting, Technique, is_namesake, named_secrets, one_login, resembles, several_purposes, stem,
+    unrelated, unrelated_to_each_other,
 };
 
 /// See the module's documentation.
@@ -152,6 +152,16 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     {
         signals.insert(Signal::BareSecret);
     }
+    let by_hand = |at: &usize| {
+        evidence.delivery(*at).is_some_and(|(delivery, _)| {
+            delivery.role == Role::Payload
+                && SOCKETS.iter().any(|socket| delivery.client.ends_with(socket))
+                && (delivery.bare || delivery.speaks)
+        })
+    };
+    if group.iter().any(by_hand) {
+        signals.insert(Signal::BareSecret);
+    }
     let job_token = carried.iter().any(|one| one.source == Source::JobToken);
     let only_logs_in = group.iter().filter_map(|at| evidence.delivery(*at)).all(|(delivery, place)| {
         delivery.role == Role::Authentication
@@ -170,7 +180,17 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         .iter()
         .filter_map(|at| evidence.delivery(*at))
         .all(|(delivery, _)| SHIPPING.contains(&delivery.client.as_str()));
+    let stranger = shipped
+        && payload
+        && (place.class == Class::RawAddress || signals.contains(&Signal::Encoded))
+        && !evidence.only_settings_files(&group)
+        && !evidence.may_log_in(&group, &names);
+    if stranger {
+        // Nothing of the repository's own opens that machine: it is somebody else's.
+        signals.insert(Signal::UnrelatedSecrets);
+    }
     if shipped
+        && !stranger
         && !signals.contains(&Signal::SinglePurpose)
         && !names.iter().any(|name| opens_publishing(name) && !fetches_by_git(name))
     {
@@ -255,6 +275,23 @@ fn is_key_of_machines(name: &str) -> bool {
             || (has("SSH") || has("DEPLOY") || has("GPG") || has("PRIVATE")) && upper.ends_with("KEY"))
 }
 
+/// Bare connections, by the ends of their clients' names: they say nothing of who stands at the other end, and no service that
+/// takes secrets is spoken to like that.
+const SOCKETS: &[&str] = &[
+    "nc",
+    "ncat",
+    "netcat",
+    "nc.openbsd",
+    "nc.traditional",
+    "telnet",
+    "socat",
+    "/dev/tcp",
+    "/dev/udp",
+    "openssl s_client",
+    ".sendall",
+    ".sendto",
+];
+
 /// Clients that log in to a machine before they send.
 const SHIPPING: &[&str] = &["ssh", "scp", "sftp", "rsync", "lftp", "ftp", "mosh"];
 
@@ -285,11 +322,6 @@ fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
         .flat_map(|delivery| delivery.carried.iter().filter(|one| !address(delivery, one)))
         .all(|one| one.source.name().to_ascii_uppercase().split('_').any(|word| ROOMS.contains(&word)));
     own && rooms
-}
-
-/// Names that share no word but those that every credential has: nothing ties them together.
-fn several_purposes(names: &BTreeSet<String>) -> bool {
-    names.len() >= 3 && names.iter().map(|name| stem(name)).collect::<BTreeSet<_>>().len() >= 3
 }
 
 /// Names of the secrets that are sent, and are not the login.

@@ -53,7 +53,11 @@ impl Technique for SecretToRepository {
                 }
                 signals.insert(Signal::Downloadable);
                 let names = named_secrets(&evidence.carried(&group));
-                if unrelated_to_each_other(&names) {
+                // Keys that are encoded into a package are there for whoever installs it to find.
+                let in_package = place.service.is_some_and(|service| service.publishes)
+                    && names.len() >= 2
+                    && signals.contains(&Signal::Encoded);
+                if unrelated_to_each_other(&names) || in_package {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 if only_settings(&names) {

@@ -219,22 +219,31 @@ impl Program<'_, '_, '_> {
         }
         let argument = node.child_by_field_name("arguments")?.named_child(0);
         let (list, separator) = match receiver? {
-            list if list.kind() == "array" => (list, argument),
+            list if list.kind() == "array"
+                || list.kind() == "identifier" && self.language == Language::JavaScript =>
+            {
+                (list, argument)
+            }
             separator => (argument?, Some(separator)),
         };
-        if !matches!(list.kind(), "array" | "list" | "tuple") {
+        if !matches!(list.kind(), "array" | "list" | "tuple" | "identifier") {
             return None;
         }
         let separator = match separator {
             Some(separator) => self.eval(separator).literal().unwrap_or("").to_owned(),
             None => ",".to_owned(),
         };
-        let mut cursor = list.walk();
         let mut pieces = Vec::new();
-        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
-            pieces.push(self.eval(child).literal()?.to_owned());
+        for item in self.elements_of(list)? {
+            pieces.push(item.literal()?.to_owned());
         }
-        (!pieces.is_empty()).then(|| pieces.join(&separator))
+        let joined = pieces.join(&separator);
+        // Nobody takes a host apart at its dots, or a word into its characters, to make it easier to read.
+        let apart = separator.contains('.') || pieces.iter().all(|piece| piece.chars().count() <= 2);
+        if apart && pieces.len() > 2 {
+            self.tracer.reveals(&joined);
+        }
+        (!pieces.is_empty()).then_some(joined)
     }
 
     fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
@@ -385,6 +394,14 @@ impl Program<'_, '_, '_> {
             self.tracer.deliver(asked.clone(), Channel::Dns, Role::Address, asked, name, file, bytes);
             return answer;
         }
+        if http
+            && let Some(target) = super::send::designated(&arguments)
+            && let Some(token) =
+                crate::flow::command::exchanged(self.tracer, &target, &all, self.script.file, bytes)
+        {
+            self.send(name, &receiver, &arguments, bytes);
+            return token;
+        }
         if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
             return Value::part(Part::Remote(
                 address(&all).map(|target| target.template()).unwrap_or_default(),
@@ -393,6 +410,10 @@ impl Program<'_, '_, '_> {
         }
         if http && let Some(target) = super::send::designated(&arguments) {
             return super::super::command::answer(self.tracer, &target, self.script.file, bytes);
+        }
+        if matches!(name, "json.loads" | "json.load" | "JSON.parse" | "yaml.safe_load") && all.carries() {
+            let hop = self.hop(HopKind::Carry, "taken apart as JSON", bytes);
+            return all.field(&hop);
         }
         if let Some(encoding) = self.encoder(name, &last, &receiver, &arguments) {
             let hop = self.hop(HopKind::Encode, &format!("through {last}"), bytes);

@@ -237,7 +237,7 @@ impl Program<'_, '_, '_> {
             _ => return None,
         };
         let decoded = super::literal::as_text(bytes);
-        self.tracer.decoded.insert(decoded.trim().to_owned());
+        self.tracer.reveals(&decoded);
         Some(Value::text(decoded))
     }
 }

@@ -197,7 +197,15 @@ impl Program<'_, '_, '_> {
             _ => return None,
         };
         let _ = name;
-        self.tracer.decoded.insert(text.trim().to_owned());
+        match last {
+            // `''.join(chr(c) for c in …)`: what is joined with nothing between stood apart in the file.
+            "join" if receiver.is_empty() => self.tracer.reveals(&text),
+            "replace" | "replaceAll" | "lower" | "toLowerCase" | "casefold" | "upper" | "toUpperCase"
+            | "split" | "join" => {
+                self.tracer.decoded.insert(text.trim().to_owned());
+            }
+            _ => self.tracer.reveals(&text),
+        }
         Some(Value::text(text))
     }
 }

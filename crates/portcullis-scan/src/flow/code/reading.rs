@@ -4,8 +4,15 @@ use tree_sitter::Node;
 
 use super::{ARGUMENT, INPUT, Program};
 use crate::flow::shell::shown;
-use crate::flow::value::{HopKind, Part, Value};
+use crate::flow::value::{Encoding, HopKind, Part, Value};
 use crate::span::Bytes;
+
+/// Whether a field out of a secret that is JSON is no secret itself.
+fn is_setting(value: &Value, key: &str) -> bool {
+    value.carries()
+        && crate::flow::command::SETTINGS.contains(&key)
+        && value.carried().all(|one| one.encodings.last() == Some(&Encoding::Field))
+}
 
 impl Program<'_, '_, '_> {
     pub(super) fn member(&mut self, node: Node<'_>) -> Value {
@@ -33,9 +40,13 @@ impl Program<'_, '_, '_> {
         if let Some(rest) = path.strip_prefix("context.payload.") {
             return Value::part(Part::Untrusted(format!("github.event.{rest}")));
         }
-        match node.child_by_field_name("object") {
+        let value = match node.child_by_field_name("object") {
             Some(object) => self.eval(object),
             None => Value::unknown(),
+        };
+        match path.rsplit('.').next() {
+            Some(key) if is_setting(&value, key) => Value::unknown(),
+            _ => value,
         }
     }
 
@@ -77,11 +88,17 @@ impl Program<'_, '_, '_> {
             return item.clone();
         }
         let value = self.eval(object);
+        if let Some(index) = index.filter(|index| index.kind() == "string" && value.carries())
+            && let Some(key) = self.eval(index).literal()
+            && is_setting(&value, key)
+        {
+            return Value::unknown();
+        }
         let reversed = index.is_some_and(|index| self.path(index) == "::-1");
         if reversed {
             if let Some(text) = value.literal() {
                 let text: String = text.chars().rev().collect();
-                self.tracer.decoded.insert(text.trim().to_owned());
+                self.tracer.reveals(&text);
                 return Value::text(text);
             }
             let hop = self.hop(HopKind::Encode, "reversed", self.bytes(node));

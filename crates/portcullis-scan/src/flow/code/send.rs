@@ -91,7 +91,11 @@ impl Program<'_, '_, '_> {
         let Some(target) = target.or_else(|| configured().cloned()) else { return false };
         let (mut payload, mut login, mut within) = (Value::empty(), Value::empty(), Value::empty());
         let in_address = target.carried().count();
-        for value in &candidates {
+        for (at, value) in candidates.iter().enumerate() {
+            if at == 0 && !value.carries() {
+                // The connection itself is no part of the message.
+                continue;
+            }
             let is_address = address(value).is_some_and(|found| found.template() == target.template());
             if is_address && in_address > 0 && value.carried().count() == in_address {
                 within.append(target.clone());

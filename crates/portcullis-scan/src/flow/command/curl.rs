@@ -4,7 +4,7 @@ use super::{Call, after};
 use crate::flow::Tracer;
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, Role};
-use crate::flow::value::{Part, Source, Value};
+use crate::flow::value::{Carried, Part, Source, Value};
 use crate::span::Bytes;
 
 /// A request as far as the words tell.
@@ -487,7 +487,12 @@ fn send(shell: &mut Shell<'_, '_>, call: &Call<'_>, request: Request) -> Value {
                 );
             }
         }
-        answer.append(answer_of(shell, call, url));
+        let mut sent = request.body.clone();
+        sent.append(request.authentication.clone());
+        answer.append(match exchanged(shell.tracer, url, &sent, file, call.bytes) {
+            Some(token) => token,
+            None => answer_of(shell, call, url),
+        });
     }
     match request.outputs.first() {
         Some(path) if path.template() != "-" => {
@@ -537,6 +542,26 @@ fn writes_to_forge(target: &Value) -> bool {
 fn answer_of(shell: &mut Shell<'_, '_>, call: &Call<'_>, url: &Value) -> Value {
     let file = shell.file();
     answer(shell.tracer, url, file, call.bytes)
+}
+
+/// The short-lived credential that a registry or cloud gives for an identity token, which no mask knows (PyPI's
+/// `/_/oidc/mint-token`, crates.io's and npm's trusted publishing, AWS's and Google's token services).
+pub fn exchanged(tracer: &Tracer<'_>, url: &Value, sent: &Value, file: usize, bytes: Bytes) -> Option<Value> {
+    const SERVICES: &[&str] = &[
+        "pypi.org",
+        "test.pypi.org",
+        "crates.io",
+        "rubygems.org",
+        "registry.npmjs.org",
+        "sts.googleapis.com",
+        "iamcredentials.googleapis.com",
+        "login.microsoftonline.com",
+    ];
+    let identity = |one: &Carried| matches!(one.source, Source::IdentityToken | Source::MintedToken);
+    let host = crate::destination::of_address(url).host.filter(|_| sent.carried().any(identity))?;
+    let gives =
+        SERVICES.contains(&host.as_str()) || host.starts_with("sts.") && host.ends_with(".amazonaws.com");
+    gives.then(|| tracer.enter(Source::MintedToken, "a token got for the job's identity", file, bytes))
 }
 
 /// What a request to an address brings back.

@@ -56,7 +56,7 @@ pub(super) fn base64(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 /// Text that stood encoded in the file. Remembered by wrapping, so that running it can be noted.
 pub(super) fn decoded_text(shell: &mut Shell<'_, '_>, call: &Call<'_>, bytes: &[u8]) -> Value {
     let text = String::from_utf8_lossy(bytes).into_owned();
-    shell.tracer.decoded.insert(text.trim().to_owned());
+    shell.tracer.reveals(&text);
     let _ = call;
     Value::text(text)
 }
@@ -205,7 +205,7 @@ pub(super) fn translate(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                         None => character,
                     });
                 let replaced = replaced.collect::<String>();
-                shell.tracer.decoded.insert(replaced.trim().to_owned());
+                shell.tracer.reveals(&replaced);
                 return Value::text(replaced);
             }
             _ => {}

@@ -93,7 +93,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                         .map(|line| line.chars().rev().collect::<String>())
                         .collect::<Vec<_>>()
                         .join("\n");
-                    shell.tracer.decoded.insert(reversed.trim().to_owned());
+                    shell.tracer.reveals(&reversed);
                     Value::text(reversed)
                 }
                 None => encode(shell, call, content, Encoding::Reversed),
@@ -173,6 +173,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             }
             if let Some(found) = super::text::jq(call, &content) {
                 return Some(found);
+            }
+            if content.carries() && takes_a_field(call) {
+                let hop = shell.hop(HopKind::Carry, "a field of it", call.bytes);
+                content = content.field(&hop);
             }
             content.append(call.joined().only_carried());
             let texts = call.texts();
@@ -301,20 +305,41 @@ fn certutil(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     shell.write_to(&path, content, false, call.bytes);
 }
 
-/// Whether jq takes out of a key's document what is no secret in it: its project, its account.
+/// Fields of a key's document that are no secret: its project, its account.
+pub(in crate::flow) const SETTINGS: &[&str] = &[
+    "project_id",
+    "client_email",
+    "client_id",
+    "clientId",
+    "type",
+    "email",
+    "name",
+    "region",
+    "account_id",
+    "tenantId",
+    "subscriptionId",
+    "private_key_id",
+    "token_uri",
+    "auth_uri",
+    "universe_domain",
+    "username",
+    "url",
+    "host",
+    "id",
+];
+
+/// Whether a program of jq's takes a field out of a document and prints it as it is.
+fn takes_a_field(call: &Call<'_>) -> bool {
+    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let program = program.trim();
+    let path = program.strip_prefix('.').unwrap_or("");
+    path.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '[' | '"'))
+        && !["@base64", "length", "keys", "type", "has("].iter().any(|word| program.contains(word))
+        || program.starts_with("to_entries")
+}
+
+/// Whether jq takes out of a key's document what is no secret in it.
 fn names_a_setting(call: &Call<'_>) -> bool {
-    const SETTINGS: &[&str] = &[
-        "project_id",
-        "client_email",
-        "client_id",
-        "type",
-        "email",
-        "name",
-        "region",
-        "account_id",
-        "tenantId",
-        "subscriptionId",
-    ];
     let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
     let path = program.trim().strip_prefix('.').unwrap_or("");
     SETTINGS.contains(&path.trim_matches('"'))

@@ -10,8 +10,14 @@ use crate::span::Bytes;
 
 use super::Call;
 
-/// A call of the forge's API. `body` is what is sent along, as text.
-pub(super) fn api_call(shell: &mut Shell<'_, '_>, method: &str, path: &str, body: &str, bytes: Bytes) {
+/// A call of the forge's API; whether it gives somebody a way in, and so is no work. `body` is what is sent along, as text.
+pub(super) fn api_call(
+    shell: &mut Shell<'_, '_>,
+    method: &str,
+    path: &str,
+    body: &str,
+    bytes: Bytes,
+) -> bool {
     let writes = !method.eq_ignore_ascii_case("get") && !method.eq_ignore_ascii_case("delete");
     let path = path.trim_end_matches('/').to_ascii_lowercase();
     let last = path.rsplit('/').next().unwrap_or("");
@@ -26,9 +32,10 @@ pub(super) fn api_call(shell: &mut Shell<'_, '_>, method: &str, path: &str, body
     {
         ObservationKind::CoversTracks
     } else {
-        return;
+        return false;
     };
     shell.observe(kind, Value::text(path), bytes);
+    true
 }
 
 /// A collaborator, a deploy key (`POST /repos/…/keys`), or a repository made public.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Call, REMOTE_CODE, each, encode};
+use super::{Call, REMOTE_CODE, each, encode, project};
 use crate::flow::script::Script;
 use crate::flow::shell::{self, Argument, Shell};
 use crate::flow::trace::ObservationKind;
@@ -279,7 +279,16 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
                 Some(module)
                     if matches!(
                         module.value.template().as_str(),
-                        "twine" | "flit" | "poetry" | "hatch" | "maturin" | "uv" | "build" | "pip"
+                        "twine"
+                            | "flit"
+                            | "poetry"
+                            | "hatch"
+                            | "maturin"
+                            | "uv"
+                            | "build"
+                            | "pip"
+                            | "pytest"
+                            | "tox"
                     ) =>
                 {
                     let mut words = vec![module];
@@ -294,6 +303,10 @@ fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -
         }
         if text == "-" || (text == "-s" && language == Language::Shell) {
             break;
+        }
+        if language == Language::JavaScript && at == 0 && text == "run" {
+            // `deno run FILE`, `bun run FILE`.
+            continue;
         }
         if !text.starts_with('-') {
             let positional: Vec<Value> =
@@ -376,18 +389,30 @@ fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         paths = vec!["main.go".to_owned()];
     }
     let written: Vec<String> = paths.into_iter().filter(|path| shell.state.has(path)).collect();
+    if written.is_empty() {
+        let output = project::compiled(shell, call);
+        if output.is_some() {
+            shell.tracer.works();
+        }
+        return output.filter(|_| call.name != "cargo");
+    }
     let mut output = Value::empty();
     for path in &written {
         let code = shell.state.read(path)?;
         output.append(run_text(shell, Language::Other, code, Vec::new(), call.bytes));
     }
-    (!written.is_empty()).then_some(output)
+    Some(output)
 }
 
 /// Commands in files that steps wrote for a tool which runs what stands there: `Makefile`, `package.json`, `setup.py`.
 fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let path = if call.name == "make" { "Makefile" } else { "package.json" };
     if !shell.state.has(path) || shell.depth() > 60 {
+        match call.name {
+            "make" => project::make(shell, call),
+            "npm" | "yarn" | "pnpm" => project::package(shell, call),
+            _ => {}
+        }
         return;
     }
     let Some(content) = shell.state.read(path) else { return };
@@ -417,8 +442,19 @@ fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
 /// Python files that a step wrote and that these tools load by themselves.
 pub(super) fn loaded_by(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let paths: &[&str] = match call.name {
-        "pip" | "pip3" | "uv" | "build" => &["setup.py"],
-        "pytest" | "tox" | "nox" => &["conftest.py", "noxfile.py"],
+        "pip" | "pip3" | "uv" | "build" => {
+            if !shell.state.has("setup.py") {
+                project::python(shell, call, "setup.py");
+            }
+            &["setup.py"]
+        }
+        "pytest" | "tox" | "nox" => {
+            let name = if call.name == "nox" { "noxfile.py" } else { "conftest.py" };
+            if !shell.state.has(name) {
+                project::python(shell, call, name);
+            }
+            &["conftest.py", "noxfile.py"]
+        }
         "python" | "python3" => &["sitecustomize.py"],
         "node" | "npm" | "npx" | "yarn" | "pnpm" => {
             let options = shell.variables.get("NODE_OPTIONS").map(Value::template).unwrap_or_default();

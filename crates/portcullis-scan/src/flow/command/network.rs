@@ -1,7 +1,7 @@
 //! Other programs that talk to other machines: sockets, name servers, remote shells, copies, mail.
 
 use super::{Call, curl};
-use crate::flow::shell::Shell;
+use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{Part, Value};
 
@@ -157,7 +157,7 @@ fn name_query(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 
 fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     shell.tracer.works();
-    let operands = call.operands();
+    let operands = without_option_values(call);
     let address = |value: &Value| {
         let text = value.template();
         text.contains('@')
@@ -225,6 +225,30 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         call.bytes,
     );
     Value::unknown()
+}
+
+/// The words of `ssh` and `scp` that are no options and no values of options: the key by which they log in stays at home.
+fn without_option_values<'c>(call: &Call<'c>) -> Vec<&'c Argument> {
+    let takes_value = |text: &str| match call.name {
+        "ssh" | "scp" | "sftp" => {
+            matches!(
+                text,
+                "-i" | "-o" | "-F" | "-l" | "-c" | "-S" | "-J" | "-P" | "-b" | "-D" | "-L" | "-R" | "-W"
+            ) || text == "-p" && call.name == "ssh"
+        }
+        "rsync" => matches!(text, "-e" | "--rsh" | "-f" | "-T" | "-B"),
+        _ => false,
+    };
+    let mut operands = Vec::new();
+    let mut arguments = call.arguments.iter();
+    while let Some(argument) = arguments.next() {
+        if takes_value(&argument.value.template()) {
+            arguments.next();
+        } else if !argument.value.prefix().starts_with('-') {
+            operands.push(argument);
+        }
+    }
+    operands
 }
 
 fn mail(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {

@@ -88,6 +88,9 @@ pub(super) fn publish(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         address.map_or(value, Value::text)
     });
     let directory = shell.variables.get("PORTCULLIS_DIRECTORY").map(Value::template);
+    if repository.is_none() {
+        packed(shell, call, "pypi");
+    }
     shell.tracer.publish_to("pypi", repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()
 }
@@ -110,6 +113,9 @@ pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value
         }
         _ => return Value::unknown(),
     };
+    if registry == "npm" {
+        super::project::package(shell, call);
+    }
     let mut credential = call.joined().only_carried();
     for name in variables {
         if let Some(value) = shell.variables.get(*name) {
@@ -135,8 +141,42 @@ pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value
         shell.tracer.deliver(content, Channel::Network, Role::Payload, target, call.name, file, call.bytes);
     }
     let directory = shell.variables.get("PORTCULLIS_DIRECTORY").map(Value::template);
+    if repository.is_none() {
+        packed(shell, call, registry);
+    }
     shell.tracer.publish_to(registry, repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()
+}
+
+/// Secrets that steps wrote into the files of a package: whoever installs it has them.
+fn packed(shell: &mut Shell<'_, '_>, call: &Call<'_>, registry: &str) {
+    // Settings lie beside the sources and stay at home: `.npmrc`, `.env`, keys for signing.
+    const SOURCES: &[&str] = &["js", "mjs", "cjs", "ts", "md", "txt", "py", "rb", "rs", "html", "css", "map"];
+    let is_packed = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let ends =
+            name.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && SOURCES.contains(&end));
+        !path.starts_with(['/', '~', '$'])
+            && (ends
+                || name == "package.json"
+                || ["dist/", "lib/", "src/"].iter().any(|dir| path.starts_with(dir)))
+            && !name.starts_with('.')
+    };
+    let host = match registry {
+        "npm" => "registry.npmjs.org",
+        "pypi" => "upload.pypi.org",
+        "rubygems" => "rubygems.org",
+        "crates.io" => "crates.io",
+        _ => return,
+    };
+    let mut content = Value::empty();
+    for (path, written) in shell.state.left() {
+        if is_packed(&path) {
+            content.append(written.only_carried());
+        }
+    }
+    let (file, target) = (shell.file(), Value::text(format!("https://{host}/")));
+    shell.tracer.deliver(content, Channel::Repository, Role::Payload, target, call.name, file, call.bytes);
 }
 
 /// The address that an installer is told to ask, with the login in it: `pip install --index-url https://user:TOKEN@host/`.

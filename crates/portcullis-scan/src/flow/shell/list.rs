@@ -76,6 +76,19 @@ impl Shell<'_, '_> {
         self.arrays.get(name)?.get(index.trim().parse::<usize>().ok()?).cloned()
     }
 
+    /// `${NAME[*]}`: the elements with the first character of `IFS` between them (POSIX, XCU 2.5.2).
+    pub(super) fn joined_elements(&self, name: &str) -> Option<Value> {
+        let separator = self.variables.get("IFS")?.literal()?.chars().next()?.to_string();
+        let mut all = Value::empty();
+        for (at, element) in self.arrays.get(name)?.iter().enumerate() {
+            if at > 0 {
+                all.push_text(&separator);
+            }
+            all.append(element.clone());
+        }
+        Some(all)
+    }
+
     /// The words of `"${NAME[@]}"`, `$@` and their slices; `None` for any other word.
     pub(super) fn elements(&mut self, node: Node<'_>) -> Option<Vec<Value>> {
         if !matches!(node.kind(), "string" | "expansion" | "simple_expansion") {

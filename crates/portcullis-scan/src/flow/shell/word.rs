@@ -229,7 +229,10 @@ impl Shell<'_, '_> {
             Some((index, rest)) => (Some(index), rest),
             None => (None, rest),
         };
-        let element = index.and_then(|index| self.element(name, index));
+        let element = index.and_then(|index| match index {
+            "*" => self.joined_elements(name),
+            _ => self.element(name, index),
+        });
         let mut value = element.unwrap_or_else(|| self.variable(name));
         if indirect {
             value = match value.literal() {

