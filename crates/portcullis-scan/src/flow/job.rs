@@ -7,7 +7,8 @@ use super::known::Known;
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
 use super::{
-    CALLS_MAX, JobState, LocalFiles, Tracer, command, doors, scalar_script, scalar_value, settle, shell,
+    CALLS_MAX, JobState, LocalFiles, Tracer, command, doors, own_action, scalar_script, scalar_value, settle,
+    shell,
 };
 use crate::workflow::expression::Contexts;
 use crate::workflow::{Entry, HandedSecrets, Job, Step, Workflow};
@@ -445,8 +446,22 @@ fn call_action(
     if action.is_cut {
         tracer.incomplete(CUT);
     }
+    let inputs = with_defaults(&action, inputs);
+    own_action::run(
+        tracer,
+        state,
+        &own_action::OwnAction {
+            folder,
+            root: &root,
+            inputs: &inputs,
+            environment: &environment,
+            file: called.file,
+            bytes: step.bytes,
+            depth: called.depth,
+        },
+    );
     let inner = Called {
-        inputs: Some(with_defaults(&action, inputs)),
+        inputs: Some(inputs),
         // A composite action has no `secrets` context.
         secrets: Some(HashMap::new()),
         environment,
@@ -456,7 +471,6 @@ fn call_action(
     for job in &action.jobs {
         run_called_steps(tracer, &action, job, &inner, state);
     }
-    let _ = step;
 }
 
 fn run_called_steps(

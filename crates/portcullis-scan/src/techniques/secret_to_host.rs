@@ -89,7 +89,13 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     }
     if let Some(service) = place.service {
         let strangers = unrelated(&names, Some(&service.name), None);
-        let misplaced = payload && strangers;
+        // An account of an object store whose key stands in the file is not the repository's.
+        let others_account = payload
+            && (names.len() >= 2
+                || signals.contains(&Signal::Encoded)
+                || signals.contains(&Signal::MaskEvasion))
+            && evidence.names_key_in_text(&group);
+        let misplaced = payload && strangers || others_account;
         // Settings that a service takes from whoever logs in with its own credential: a variable of a project, say. What a
         // forge takes can be read again, and has a rule of its own.
         let login =
@@ -208,7 +214,12 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if settings {
         signals.remove(&Signal::LabelledSecrets);
     }
-    let keys_sent = payload_names(evidence, &group).iter().any(|name| is_key_of_machines(name));
+    // What publishes is used by the tool that publishes, wherever its registry stands; encoded in a message it is loot.
+    let loot = |name: &String| {
+        let of = crate::services::of_secret(name);
+        signals.contains(&Signal::Encoded) && of.is_some_and(|of| of.anywhere && of.publishes)
+    };
+    let keys_sent = sent.iter().any(|name| is_key_of_machines(name) || loot(name));
     if unrelated(&names, None, login_host) && !own_registry
         || keys_sent && !shipped
         || !settings && several_purposes(&names)
@@ -272,6 +283,10 @@ fn is_key_of_machines(name: &str) -> bool {
         && !has("PUB_KEY")
         && (has("KUBECONFIG")
             || has("KUBE_CONFIG")
+            || ["PFX", "P12", "KEYSTORE", "JKS"]
+                .iter()
+                .any(|kind| upper.split('_').any(|word| word == *kind))
+            || has("GPG") && has("PASSPHRASE")
             || (has("SSH") || has("DEPLOY") || has("GPG") || has("PRIVATE")) && upper.ends_with("KEY"))
 }
 

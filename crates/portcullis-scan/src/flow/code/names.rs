@@ -136,9 +136,24 @@ impl Program<'_, '_, '_> {
 
     /// A variable that holds a client from now on.
     pub(super) fn note_client(&mut self, target: Node<'_>, value: Node<'_>) {
+        if target.kind() == "identifier" && matches!(value.kind(), "attribute" | "member_expression") {
+            // `e = __import__('os').environ`: the whole of it under another name.
+            let path = self.path(value);
+            if matches!(path.as_str(), "os.environ" | "process.env") {
+                let name = self.text(target).to_owned();
+                self.names.insert(name, path);
+            }
+            return;
+        }
         if target.kind() != "identifier"
             || !matches!(value.kind(), "call" | "call_expression" | "new_expression" | "await_expression")
         {
+            return;
+        }
+        if value.child_by_field_name("function").is_some_and(|function| self.text(function) == "getattr") {
+            let path = self.path(value);
+            let name = self.text(target).to_owned();
+            self.names.insert(name, path);
             return;
         }
         let path = self.path(value);

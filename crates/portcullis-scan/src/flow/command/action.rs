@@ -169,6 +169,7 @@ pub fn run(
             state.added.insert(variable.to_owned(), session);
         }
     }
+    leave_login(tracer, state, action, &name);
     let target = Value::text(action.reference);
     tracer.deliver(
         action.everything(),
@@ -179,6 +180,32 @@ pub fn run(
         action.file,
         action.bytes,
     );
+}
+
+/// Files in which actions leave the login that they got, until the job is over.
+fn leave_login(tracer: &Tracer<'_>, state: &mut JobState, action: &Use<'_>, name: &str) {
+    const LEFT: &[(&str, &str, &str)] = &[
+        ("docker/login-action", "password", "~/.docker/config.json"),
+        ("google-github-actions/auth", "credentials_json", "/runner/temp/gha-creds.json"),
+        ("azure/docker-login", "password", "~/.docker/config.json"),
+    ];
+    // On a machine of the owner's own these actions take their file away at the end.
+    for (action_name, input, path) in LEFT.iter().filter(|_| !tracer.self_hosted) {
+        let value = action.input(input).only_carried();
+        if name != *action_name || !value.carries() {
+            continue;
+        }
+        let hop = crate::flow::Hop {
+            kind: crate::flow::value::HopKind::Carry,
+            what: crate::text::RepositoryText::new(format!("{}{path}", crate::flow::LEFT_LOGIN)),
+            file: action.file,
+            bytes: action.bytes,
+        };
+        state.write(path, value.hop(&hop), true);
+        if *action_name == "google-github-actions/auth" {
+            state.added.insert("GOOGLE_APPLICATION_CREDENTIALS".to_owned(), Value::text(*path));
+        }
+    }
 }
 
 /// Other actions that publish, and the input by which they get the credential.

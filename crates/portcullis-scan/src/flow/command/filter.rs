@@ -199,7 +199,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 for name in named_in_program {
                     content.append(shell.variable(&name));
                 }
-                return Some(content);
+                return Some(changed_by_program(shell, call, content, &program));
             }
             let reads_environment = texts.iter().enumerate().any(|(at, text)| {
                 text.contains("$ENV")
@@ -210,12 +210,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             if reads_environment {
                 content.append(shell.dump_environment(call.bytes));
             }
-            if call.joined().template().contains("@base64") && !call.joined().template().contains("@base64d")
-            {
-                encode(shell, call, content, Encoding::Base64)
-            } else {
-                content
-            }
+            changed_by_program(shell, call, content, &program)
         }
         "envsubst" => {
             let mut content = call.stdin.clone();
@@ -336,6 +331,16 @@ fn takes_a_field(call: &Call<'_>) -> bool {
     path.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '[' | '"'))
         && !["@base64", "length", "keys", "type", "has("].iter().any(|word| program.contains(word))
         || program.starts_with("to_entries")
+}
+
+/// What a program of jq's does to the form of what it prints.
+fn changed_by_program(shell: &mut Shell<'_, '_>, call: &Call<'_>, content: Value, program: &str) -> Value {
+    let apart = ["explode", "split(\"\")", "scan(\".\")"];
+    if content.carries() && apart.iter().any(|word| program.contains(word)) {
+        return encode(shell, call, content, Encoding::Spaced);
+    }
+    let encoded = program.matches("@base64").count().saturating_sub(2 * program.matches("@base64d").count());
+    (0..encoded.min(2)).fold(content, |content, _| encode(shell, call, content, Encoding::Base64))
 }
 
 /// Whether jq takes out of a key's document what is no secret in it.
