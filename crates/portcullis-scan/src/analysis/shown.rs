@@ -171,10 +171,10 @@ impl<'t> Shown<'t> {
                 let name = carried.source.name();
                 seen.pairs.insert((name.clone(), key.clone()));
                 // What an action's caller hands it is not known from the action alone.
-                // Nor whether a file of credentials is there at all.
+                // Nor whether a file of credentials is there at all, nor a cloud that answers for the machine.
                 // Nor which of the repository's secrets Dependabot has as well.
                 let possible = name.starts_with("inputs.")
-                    || matches!(carried.source, Source::CredentialFile(_))
+                    || matches!(carried.source, Source::CredentialFile(_) | Source::CloudMetadata)
                     || for_dependabot && matches!(carried.source, Source::Secret(_));
                 let certainty = if possible { Certainty::Possible } else { Certainty::Certain };
                 seen.secrets.push((name, certainty));

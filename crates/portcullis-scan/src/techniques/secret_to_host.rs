@@ -205,6 +205,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::LogsInFirst);
         return Some(Sighting { deliveries: group, signals, ..Sighting::default() });
     }
+    let scheme =
+        place.url.as_ref().and_then(|url| url.unescaped().split_once("://")).map_or("", |(scheme, _)| scheme);
     let sent = payload_names(evidence, &group);
     // The owner's own settings, for a receiver that asks for a login of its own.
     let settings = sent.len() < names.len()
@@ -219,7 +221,17 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         let of = crate::services::of_secret(name);
         signals.contains(&Signal::Encoded) && of.is_some_and(|of| of.anywhere && of.publishes)
     };
-    let keys_sent = sent.iter().any(|name| is_key_of_machines(name) || loot(name));
+    let by_http = matches!(scheme, "http" | "https");
+    // No database is spoken to by HTTP, and without a login of some kind nobody takes its password as a setting.
+    let of_database = |name: &String| {
+        by_http
+            && sent.len() == names.len()
+            && crate::services::of_secret(name).is_some_and(|of| of.name == "database")
+    };
+    let keys_sent = sent
+        .iter()
+        .any(|name| is_key_of_machines(name) || is_used_in_place(name) || loot(name) || of_database(name))
+        || by_http && names.iter().any(|name| logs_in_to_machines(name));
     if unrelated(&names, None, login_host) && !own_registry
         || keys_sent && !shipped
         || !settings && several_purposes(&names)
@@ -231,8 +243,6 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if shipped && evidence.holds_machine_key(&group) {
         signals.insert(Signal::OwnKey);
     }
-    let scheme =
-        place.url.as_ref().and_then(|url| url.unescaped().split_once("://")).map_or("", |(scheme, _)| scheme);
     if !payload && place.class == Class::Unknown && names.iter().any(|name| resembles(name, host, scheme)) {
         signals.insert(Signal::NamedAlike);
     }
@@ -288,6 +298,45 @@ fn is_key_of_machines(name: &str) -> bool {
                 .any(|kind| upper.split('_').any(|word| word == *kind))
             || has("GPG") && has("PASSPHRASE")
             || (has("SSH") || has("DEPLOY") || has("GPG") || has("PRIVATE")) && upper.ends_with("KEY"))
+}
+
+/// What locks or signs where the job runs: the password of a key store or a vault of files, the key that an application encrypts
+/// with. None of them is a login to anything.
+fn is_used_in_place(name: &str) -> bool {
+    const LOCKED: &[&str] = &[
+        "COSIGN",
+        "MATCH",
+        "ANSIBLE",
+        "KEYSTORE",
+        "SIGNING",
+        "SIGN",
+        "CERT",
+        "CERTIFICATE",
+        "P12",
+        "PFX",
+        "SOPS",
+        "AGE",
+    ];
+    const LOCKS: &[&str] = &["PASSWORD", "PASS", "PASSPHRASE", "KEY"];
+    let upper = name.to_ascii_uppercase();
+    let words: Vec<&str> = upper.split(['_', '-']).collect();
+    let last = words.last().copied().unwrap_or("");
+    let has = |word: &str| words.contains(&word);
+    !has("PUBLIC")
+        && !has("API")
+        && (LOCKS.contains(&last) && words.iter().any(|word| LOCKED.contains(word))
+            || last == "PASSPHRASE"
+            || has("ENCRYPTION") && last == "KEY"
+            || upper.ends_with("SECRET_KEY_BASE")
+            || upper.ends_with("DJANGO_SECRET_KEY"))
+}
+
+/// A login to machines or clusters, which no server takes in a request.
+fn logs_in_to_machines(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    upper.contains("KUBECONFIG")
+        || upper.contains("KUBE_CONFIG")
+        || upper.contains("SSH") && upper.ends_with("KEY")
 }
 
 /// Bare connections, by the ends of their clients' names: they say nothing of who stands at the other end, and no service that

@@ -12,7 +12,9 @@ const TOO_OFTEN: &str = "a command that runs for too many things";
 pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let texts = call.texts();
     let name = call.option(&["-name", "-iname", "-path", "-wholename"]);
-    let path = name
+    let path = credentials_sought(&texts)
+        .map(Value::text)
+        .or(name)
         .or_else(|| call.operands().first().map(|operand| operand.value.clone()))
         .unwrap_or_else(|| Value::text("."));
     let mut output = path.clone();
@@ -32,6 +34,20 @@ pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value 
         output = shell.invoke(words, call.bytes);
     }
     output
+}
+
+/// A file of credentials that is looked for: `find / -path '*/.git/config'`, `find ~ -name .npmrc`.
+fn credentials_sought(texts: &[String]) -> Option<String> {
+    texts.iter().enumerate().find_map(|(at, text)| {
+        let before = at.checked_sub(1).and_then(|before| texts.get(before));
+        let not = at.checked_sub(2).and_then(|before| texts.get(before));
+        let sought = before.is_some_and(|before| {
+            matches!(before.as_str(), "-name" | "-iname" | "-path" | "-wholename" | "-ipath")
+        }) && !not.is_some_and(|not| matches!(not.as_str(), "!" | "-not"));
+        let plain = text.trim_start_matches(['*', '/']);
+        let places = [text.clone(), format!("~/{plain}"), format!("~/.ssh/{plain}")];
+        sought.then_some(places).into_iter().flatten().find(|path| super::credential_file(path).is_some())
+    })
 }
 
 /// `xargs COMMAND …`: the input becomes arguments, at the place that `-I` names or at the end.

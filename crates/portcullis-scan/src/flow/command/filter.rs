@@ -573,7 +573,12 @@ fn read(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         return;
     }
     for name in names {
-        let value = call.stdin.clone().hop(&hop);
+        let mut value = call.stdin.clone().hop(&hop);
+        if let Some(Part::Text(last)) = value.parts.last_mut() {
+            // A line is read without its end.
+            let length = last.trim_end_matches(['\n', '\r']).len();
+            last.truncate(length);
+        }
         shell.set(&name, value, false);
     }
 }
