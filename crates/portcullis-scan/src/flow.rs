@@ -232,8 +232,13 @@ impl<'a> Tracer<'a> {
     pub fn log(&mut self, content: &Value, file: usize, bytes: Bytes) {
         for line in lines(content).into_iter().map(Self::shown_in_log) {
             let command = line.prefix().trim_start();
-            if line.carries() && !command.starts_with("::add-mask::") && !command.starts_with("::set-output")
-            {
+            // Commands to the runner are carried out, not printed; unless it is told to print them as well, and then a
+            // plain secret is masked.
+            let plain = || line.carried().all(|carried| carried.encodings.is_empty());
+            let starts = |names: &[&str]| names.iter().any(|name| command.starts_with(name));
+            let to_the_runner = starts(&["::add-mask::", "::set-output"])
+                || starts(&["::set-env ", "::save-state ", "::add-path::"]) && plain();
+            if line.carries() && !to_the_runner {
                 self.deliver(
                     line,
                     Channel::Log,

@@ -56,13 +56,24 @@ impl JobState {
         }
         let placed = self.placed(path);
         match self.read_at(&placed) {
-            // It may have been written from another folder.
-            None if !self.folder.is_empty() => self.read_at(&normalised(path)),
+            // It may have been written from another folder. A pattern covers what lies where the script stands.
+            None if !self.folder.is_empty() && !normalised(path).starts_with('*') => {
+                self.read_at(&normalised(path))
+            }
             found => found,
         }
     }
 
+    /// Reads what a pattern or folder covers, without files and folders of some names in it.
+    pub fn read_but(&self, path: &str, except: &[&str]) -> Option<Value> {
+        self.read_covered(&self.placed(path), except)
+    }
+
     fn read_at(&self, path: &str) -> Option<Value> {
+        self.read_covered(path, &[])
+    }
+
+    fn read_covered(&self, path: &str, except: &[&str]) -> Option<Value> {
         let path = path.to_owned();
         if let Some(content) = self.files.get(&path) {
             return Some(content.clone());
@@ -75,13 +86,21 @@ impl JobState {
             }
             let whole = path.ends_with('*') || path.contains('*');
             match path.split_once('*') {
+                // A pattern that begins here covers nothing of the home directory or the root.
+                Some(("", _)) if file.starts_with(['/', '~']) => false,
                 Some((before, after)) if whole => {
                     file.starts_with(before) && file.ends_with(after.trim_start_matches(['*', '/']))
                 }
                 _ => file.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')),
             }
         };
-        let mut names = self.files.keys().filter(|file| covers(file)).collect::<Vec<_>>();
+        let excepted = |file: &str| {
+            except.iter().any(|name| match name.strip_suffix('/') {
+                Some(folder) => file.split('/').any(|part| part == folder),
+                None => file.rsplit('/').next() == Some(name),
+            })
+        };
+        let mut names = self.files.keys().filter(|file| covers(file) && !excepted(file)).collect::<Vec<_>>();
         names.sort();
         let mut all = None;
         for name in names {

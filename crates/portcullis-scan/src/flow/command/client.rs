@@ -127,7 +127,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         let text = argument.value.template();
         if client.login.contains(&text.as_str()) {
             login.append(arguments.next().map(|next| next.value.only_carried()).unwrap_or_default());
-        } else if client.login.iter().any(|name| name.len() == 2 && text.starts_with(name)) {
+        } else if client.login.iter().any(|name| {
+            name.len() == 2 && text.starts_with(name)
+                || text.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
+        }) {
             login.append(argument.value.only_carried());
         } else if client.host.contains(&text.as_str()) {
             arguments.next();

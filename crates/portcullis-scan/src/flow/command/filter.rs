@@ -64,25 +64,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             encrypting(shell, call, &["-o", "--output"])
         }
         "gzip" | "bzip2" | "xz" | "zstd" | "pigz" | "brotli" | "lz4" => {
-            if call.has(&["-d", "--decompress"]) {
-                input(shell, call)
-            } else {
-                let content = input(shell, call);
-                for operand in call.operands() {
-                    let name = operand.value.template();
-                    if shell.state.read(&name).is_some() {
-                        let hop = shell.hop(HopKind::Encode, call.name, call.bytes);
-                        shell.state.write(
-                            &format!("{name}.gz"),
-                            content.clone().encoded(Encoding::Compressed, &hop),
-                            false,
-                        );
-                    }
-                }
-                encode(shell, call, content, Encoding::Compressed)
-            }
+            pack(shell, call, call.has(&["-d", "--decompress", "-dc", "-cd"]))
         }
-        "gunzip" | "unxz" | "bunzip2" => input(shell, call),
+        "gunzip" | "unxz" | "bunzip2" | "unzstd" => pack(shell, call, true),
         "tar" | "zip" | "7z" | "7za" => archive(shell, call),
         "rev" => {
             let content = input(shell, call);
@@ -212,11 +196,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             }
             changed_by_program(shell, call, content, &program)
         }
-        "envsubst" => {
-            let mut content = call.stdin.clone();
-            content.append(shell.dump_environment(call.bytes));
-            content
-        }
+        "envsubst" => substitute(shell, call),
         "tee" => {
             for operand in call.operands() {
                 let append = call.has(&["-a", "--append"]);
@@ -617,4 +597,68 @@ fn copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         }
         shell.state.write(&path, content, false);
     }
+}
+
+/// `gzip FILE` puts another file in its place and prints nothing; with `-c`, or without a file, it prints.
+fn pack(shell: &mut Shell<'_, '_>, call: &Call<'_>, unpacks: bool) -> Value {
+    const ENDS: &[&str] = &[".gz", ".bz2", ".xz", ".zst", ".lz4", ".br"];
+    let prints = call.texts().iter().any(|text| {
+        text == "--stdout"
+            || text == "--to-stdout"
+            || text.starts_with('-') && !text.starts_with("--") && text.contains('c')
+    });
+    let operands = call.operands();
+    if prints || operands.iter().all(|operand| operand.value.template() == "-") {
+        let content = input(shell, call);
+        return if unpacks { content } else { encode(shell, call, content, Encoding::Compressed) };
+    }
+    for operand in operands {
+        let content = shell.read_file(&operand.value, operand.bytes);
+        let name = operand.value.template();
+        let (content, name) = if unpacks {
+            let end = ENDS.iter().find(|end| name.ends_with(*end)).copied().unwrap_or("");
+            (content, name.strip_suffix(end).unwrap_or(&name).to_owned())
+        } else {
+            (encode(shell, call, content, Encoding::Compressed), format!("{name}.gz"))
+        };
+        // What a pattern covers stays where it is.
+        if content.carries() && !name.contains('*') {
+            shell.state.write(&name, content, false);
+        }
+    }
+    Value::empty()
+}
+
+/// Puts variables into a text: those that the text names, of them only those that the argument lists. A text that nobody can know
+/// may name each of them, and it is no dump of an environment for all that: it says by name what it takes.
+fn substitute(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let mut content = call.stdin.clone();
+    let listed = call.operands().first().map(|operand| operand.value.template());
+    let text = call.stdin.template();
+    let known = content.parts.iter().all(|part| matches!(part, Part::Text(_) | Part::Carried(_)));
+    let names = match &listed {
+        Some(listed) => Some(variables_in(listed)),
+        None if known && !content.is_empty() => Some(variables_in(&text)),
+        None => None,
+    };
+    let hop = shell.hop(HopKind::Carry, "put into a text", call.bytes);
+    for (name, value) in crate::flow::sorted(&shell.environment()) {
+        let taken = names.as_ref().is_none_or(|names| names.contains(name));
+        if taken && value.carries() && !crate::flow::is_runner_variable(name) {
+            content.append(value.only_carried().hop(&hop));
+        }
+    }
+    content
+}
+
+/// Names after `$` or in `${…}`.
+fn variables_in(text: &str) -> std::collections::BTreeSet<String> {
+    text.split('$')
+        .skip(1)
+        .map(|rest| {
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>()
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
 }

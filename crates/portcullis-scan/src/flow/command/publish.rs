@@ -122,21 +122,24 @@ pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value
             credential.append(value.only_carried());
         }
     }
-    for path in ["~/.npmrc", ".npmrc"] {
-        if let (true, Some(content)) = (registry == "npm", shell.state.read(path)) {
-            credential.append(content.only_carried());
-        }
-    }
     let repository = call
         .option(&["--registry", "--source", "-s", "--host", "--index"])
         .filter(|value| value.literal().is_some());
+    for path in ["~/.npmrc", ".npmrc"] {
+        if let (true, Some(content)) = (registry == "npm", shell.state.read(path)) {
+            for line in crate::flow::lines(&content).iter().filter(|line| is_sent(line, repository.as_ref()))
+            {
+                credential.append(line.only_carried());
+            }
+        }
+    }
     let file = shell.file();
     if let Some(address) = &repository
         && address.template().contains("://")
         && crate::destination::of_address(address).service.is_none()
     {
         // What was written into the package goes there too.
-        let content = shell.state.read(".").unwrap_or_default().only_carried();
+        let content = shell.state.read_but(".", NEVER_PACKED).unwrap_or_default().only_carried();
         let target = address.clone();
         shell.tracer.deliver(content, Channel::Network, Role::Payload, target, call.name, file, call.bytes);
     }
@@ -177,6 +180,19 @@ fn packed(shell: &mut Shell<'_, '_>, call: &Call<'_>, registry: &str) {
     }
     let (file, target) = (shell.file(), Value::text(format!("https://{host}/")));
     shell.tracer.deliver(content, Channel::Repository, Role::Payload, target, call.name, file, call.bytes);
+}
+
+/// What no package holds, whatever its list of files says (npm, "package.json", on `files`).
+const NEVER_PACKED: &[&str] = &[".npmrc", ".git/", "node_modules/"];
+
+/// Whether npm sends the credential of a line of its settings to a registry: `//HOST/:_authToken=` is for that host alone (npm,
+/// ".npmrc", on the scope of credentials). What names no host, or one that only the run knows, is sent.
+fn is_sent(line: &Value, registry: Option<&Value>) -> bool {
+    let text = line.prefix().trim_start();
+    let Some((host, _)) = text.strip_prefix("//").and_then(|rest| rest.split_once('/')) else { return true };
+    let asked = registry.and_then(|address| crate::destination::of_address(address).host);
+    let own = |name: &str| name.split(':').next().unwrap_or("").to_ascii_lowercase();
+    asked.is_none_or(|asked| host.contains('$') || own(host) == asked)
 }
 
 /// The address that an installer is told to ask, with the login in it: `pip install --index-url https://user:TOKEN@host/`.
