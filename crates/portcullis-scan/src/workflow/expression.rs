@@ -219,9 +219,10 @@ impl Evaluation<'_> {
         {
             return names;
         }
-        match self.value(index, depth + 1).literal() {
+        let value = self.value(index, depth + 1);
+        match value.literal() {
             Some(name) => vec![name.to_owned()],
-            None => vec!["*".to_owned()],
+            None => vec![family(&value).unwrap_or_else(|| "*".to_owned())],
         }
     }
 
@@ -231,6 +232,10 @@ impl Evaluation<'_> {
         match head {
             "secrets" => vec![match first {
                 "" | "*" => self.secrets(),
+                // Which of a family a called workflow was handed is for its callers to say.
+                name if name.contains('*') && self.contexts.look_up("secrets", &[]).is_some() => {
+                    self.secrets()
+                }
                 name => self.secret(name),
             }],
             "github" if first.eq_ignore_ascii_case("token") => {
@@ -281,6 +286,22 @@ impl Evaluation<'_> {
         }
         if value.is_empty() { Value::unknown() } else { value }
     }
+}
+
+/// `secrets[format('SIGNING_KEY_{0}', matrix.platform)]`: one of a family, by what stands in the file of its name. It is taken for
+/// a secret of that name, and so judged by it: a family that is called after a registry is a registry's credential. Of an end
+/// alone (`{0}_TOKEN`) any secret may be the beginning, unless the end says what it opens.
+fn family(value: &Value) -> Option<String> {
+    let begins = value.prefix();
+    let words = crate::services::words(begins);
+    let says = words.iter().any(|word| word.len() >= 4 && !matches!(word.as_str(), "SECRET" | "TOKEN"));
+    let name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if begins.ends_with('_') && says && name(begins) {
+        return Some(format!("{begins}*"));
+    }
+    let Some(Part::Text(end)) = value.parts.last() else { return None };
+    let known = crate::services::of_secret(end).is_some();
+    (begins.is_empty() && end.starts_with('_') && known && name(end)).then(|| format!("*{end}"))
 }
 
 /// Context values that somebody without write access can choose
