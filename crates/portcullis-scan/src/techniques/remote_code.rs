@@ -53,7 +53,11 @@ impl Technique for RemoteCode {
             observation.kind == ObservationKind::RemoteCode && is_out_of_place(evidence, observation)
         });
         if let Some((at, _)) = strange {
-            let signals = [Signal::RemoteCode, Signal::ForeignDestination, Signal::CodeOutOfPlace].into();
+            // An action runs in everybody's jobs, and installs what it is called for. A workflow's author may know a tool by a
+            // name that says nothing to us.
+            let place =
+                if evidence.workflow.is_action { Signal::CodeOutOfPlace } else { Signal::UnknownDestination };
+            let signals = [Signal::RemoteCode, Signal::ForeignDestination, place].into();
             found.push(Sighting { observations: vec![at], signals, ..Sighting::default() });
         }
         found
@@ -135,11 +139,28 @@ fn is_out_of_place(evidence: &Evidence<'_>, observation: &Observation) -> bool {
         INSTALLS.iter().any(|known| word == known || known.len() >= 5 && word.starts_with(known))
     };
     let of_step = words(name);
+    // The name of the host may say it anywhere: `widget.author.example`.
     let domain = destination::registrable(host);
-    let label = domain.split('.').next().unwrap_or("");
-    let named_for =
-        of_step.iter().any(|word| word.len() >= 3 && (label.contains(word.as_str()) || word.contains(label)));
-    !named_for && !of_step.iter().any(installs) && !words(&address).iter().any(installs)
+    let above = host.strip_suffix(&domain).unwrap_or("");
+    let labels: Vec<&str> = above
+        .split('.')
+        .chain(domain.split('.').take(1))
+        .filter(|label| label.len() >= 3 && *label != "www")
+        .collect();
+    let in_label = |word: &str| {
+        word.len() >= 3 && labels.iter().any(|label| label.contains(word) || word.contains(*label))
+    };
+    // What is installed is used afterwards, by its name.
+    let script = step.and_then(|step| step.run.as_ref()?.text()).unwrap_or("");
+    let used = script
+        .lines()
+        .filter(|line| !line.contains("://"))
+        .flat_map(words)
+        .any(|word| word.len() >= 4 && labels.contains(&word.as_str()));
+    let by_step = of_step.iter().any(|word| in_label(word) || installs(word));
+    let by_use = used && !evidence.workflow.is_action;
+    let by_address = words(&address).iter().any(installs);
+    !(by_step || by_use || by_address)
 }
 
 #[cfg(test)]
@@ -207,6 +228,20 @@ mod tests {
         silent(&action("Molten widgets", strange));
         silent(&action("Read the version", "https://get.widgets.example/molt"));
         silent(&action("Read the version", "https://widgets.example/install.sh"));
+    }
+
+    /// Near miss: a tool that is called after its host, and used in the same step.
+    #[test]
+    fn a_tool_that_a_workflow_fetches_and_uses() {
+        let workflow = |name: &str, then: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - name: {name}\n        run: |\n          curl https://pagetest.widgets.example | bash\n          {then}\n"
+            )
+        };
+        silent(&workflow("pagetest", "make"));
+        silent(&workflow("Look at the pages", "./bin/pagetest -c pagetest.yml"));
+        let strange = workflow("Look at the pages", "make");
+        check("remote-code", &strange, Verdict::Suspicious, &["*"], &["pagetest.widgets.example"]);
     }
 
     #[test]
