@@ -63,10 +63,16 @@ impl Place {
         )
     }
 
-    /// Whether it is an address of a private network (RFC 1918, RFC 4193, RFC 6598), which no outsider is at the other end of.
+    /// Whether it is an address of a private network (RFC 1918, RFC 4193, RFC 6598), which no outsider is at the other end of, or a
+    /// web address with a name of one label: nobody can register such a name, so it is another container's or machine's of the
+    /// same network. (`ssh` may know such a name from its settings.)
     pub fn is_private(&self) -> bool {
         let host = self.host.as_deref().unwrap_or("");
+        let is_web = self.url.as_ref().is_some_and(|url| url.unescaped().starts_with("http"));
         match url::Host::parse(host) {
+            Ok(url::Host::Domain(name)) if is_web => {
+                !name.is_empty() && !name.trim_end_matches('.').contains('.')
+            }
             Ok(url::Host::Ipv4(address)) => {
                 address.is_private() || matches!(address.octets(), [100, second, ..] if second & 0xc0 == 64)
             }
@@ -266,6 +272,13 @@ fn known_host(host: String, url: String) -> Place {
 fn host_of(template: &str) -> Option<String> {
     let text = template.trim().trim_matches(['"', '\'']);
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    // Two addresses of which one is chosen when it runs, read in a row: no host ends in the name of a scheme.
+    let rest = match rest.split_once("://") {
+        Some((first, _)) if !first.contains(['/', '?', '#', '@']) => {
+            first.strip_suffix("https").or_else(|| first.strip_suffix("http")).unwrap_or(rest)
+        }
+        _ => rest,
+    };
     let authority_end = end_outside_placeholders(rest, &['/', '?', '#', '\\']);
     let authority = rest.get(..authority_end)?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

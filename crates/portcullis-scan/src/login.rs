@@ -47,9 +47,11 @@ pub(crate) fn is_login_only(
         };
         matches!(one.source, Source::Secret(_)) && one.encodings.iter().all(plain)
     };
+    let host = place.host.as_deref().unwrap_or("");
+    let own_product = is_own_product(names, host);
     let loud = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding))
         || signals.contains(&Signal::PlainHttp)
-        || signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose);
+        || signals.contains(&Signal::Masquerade) && signals.contains(&Signal::SinglePurpose) && !own_product;
     let to_database = group
         .iter()
         .filter_map(|at| evidence.delivery(*at))
@@ -61,10 +63,13 @@ pub(crate) fn is_login_only(
     {
         return false;
     }
-    let host = place.host.as_deref().unwrap_or("");
     let scheme = if to_database { "database" } else { scheme };
     let pair = is_pair(names);
-    let at_home = fits_login(names, host, scheme) || pair && is_own_registry(names, host);
+    // The credential of a product that keeps registries is of no use at the registry that it is called after as well.
+    let of_product = || {
+        names.iter().all(|name| crate::services::of_secret(name).is_some_and(|service| service.self_hosted))
+    };
+    let at_home = fits_login(names, host, scheme) || (pair || of_product()) && is_own_registry(names, host);
     if !at_home {
         return false;
     }
@@ -77,8 +82,20 @@ pub(crate) fn is_login_only(
     group.iter().filter_map(|at| evidence.delivery(*at)).all(|(delivery, place)| match delivery.role {
         Role::Authentication => true,
         Role::Address => is_login_address(place, names),
-        Role::Payload => pair,
+        Role::Payload => pair || own_product,
     })
+}
+
+/// Whether a product that people run themselves stands at a host that is called as it is, and nothing but its own credential goes
+/// there: `PORTAINER_PASSWORD` at `portainer.widgets.example`, in whatever field its form has. A thief can call his host so; what he
+/// gets by it is the credential of that one product, and it is never nothing at all.
+pub(crate) fn is_own_product(names: &BTreeSet<String>, host: &str) -> bool {
+    !names.is_empty()
+        && names.iter().all(|name| {
+            crate::services::of_secret(name).is_some_and(|service| {
+                service.self_hosted && host.split(['.', '-']).any(|label| label == service.name)
+            })
+        })
 }
 
 /// Whether secrets in the address of a place stand where a login does.
@@ -93,9 +110,16 @@ pub(crate) fn is_own_registry(names: &BTreeSet<String>, host: &str) -> bool {
     !names.is_empty()
         && first.len() < crate::destination::registrable(host).len()
         && !crate::destination::registrable(host).starts_with(&format!("{first}."))
-        && names
-            .iter()
-            .all(|name| crate::services::of_secret(name).is_some_and(|of| of.publishes && first == of.name))
+        && names.iter().all(|name| {
+            // `NEXUS_NPM_TOKEN` says both what keeps the registry and whose packages are in it.
+            let says = |word: &String| word.eq_ignore_ascii_case(first);
+            crate::services::of_secret(name).is_some_and(|of| {
+                of.publishes && first == of.name
+                    || of.self_hosted
+                        && crate::services::named(first).is_some_and(|of| of.publishes)
+                        && crate::services::words(name).iter().any(says)
+            })
+        })
 }
 
 /// A name and its password: the two halves of a login that a form takes.
@@ -115,8 +139,20 @@ fn is_pair(names: &BTreeSet<String>) -> bool {
 fn in_login_position(url: &str, names: &BTreeSet<String>) -> bool {
     const PARAMETERS: &[&str] =
         &["key", "token", "secret", "appid", "app_id", "auth", "password", "pass", "pwd", "code", "sig"];
-    const ADDRESSES: &[&str] =
-        &["HOOK", "WEBHOOK", "PING", "HEARTBEAT", "HEALTHCHECK", "UUID", "TRIGGER", "PATH", "ENDPOINT", "ID"];
+    const ADDRESSES: &[&str] = &[
+        "HOOK",
+        "WEBHOOK",
+        "PING",
+        "HEARTBEAT",
+        "HEALTHCHECK",
+        "UUID",
+        "TRIGGER",
+        "PATH",
+        "ENDPOINT",
+        "ID",
+        "PUSH",
+        "MONITOR",
+    ];
     names.iter().all(|name| {
         let placeholder = format!("${{{name}}}");
         let Some(at) = url.find(&placeholder) else { return true };

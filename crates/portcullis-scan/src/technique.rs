@@ -190,19 +190,40 @@ impl Evidence<'_> {
     /// Whether the job of a delivery has a key or password for machines among its secrets, by which it logs in to one.
     pub fn holds_machine_key(&self, group: &[usize]) -> bool {
         const KEYS: &[&str] = &["SSH", "RSA", "ED25519", "PEM", "SSHPASS"];
+        // Where `ssh` looks for its key, by its own programs.
+        const HOLDERS: &[&str] =
+            &["ssh-add", "sshpass", "/.ssh/", "ssh -i", "scp -i", "rsync -e \"ssh -i", "rsync -e 'ssh -i"];
         let jobs: BTreeSet<usize> = group
             .iter()
             .filter_map(|at| self.trace.deliveries.get(*at))
             .map(|delivery| delivery.job)
             .collect();
-        let texts =
-            jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).flat_map(|job| self.texts_of(job));
-        texts.into_iter().flat_map(str::lines).any(|line| {
-            crate::analysis::names_in(line).iter().any(|name| {
-                services::of_secret(name).is_some_and(|service| service.name == "ssh")
-                    || services::words(name).iter().any(|word| KEYS.contains(&word.as_str()))
-                    || line.contains("sshpass")
+        let of_jobs = || jobs.iter().filter_map(|job| self.workflow.jobs.get(*job));
+        // A machine of the owner's own may have a key on its disk.
+        if of_jobs().any(crate::workflow::Job::is_self_hosted) {
+            return true;
+        }
+        // What is sent is not the key by which it is sent.
+        let sent = named_secrets(&self.carried(group));
+        let is_other = |name: &String| !sent.contains(name);
+        let of_variables = of_jobs()
+            .flat_map(|job| job.env.iter().chain(job.steps.iter().flat_map(|step| &step.env)))
+            .filter(|entry| {
+                entry.node.text().is_some_and(|text| crate::analysis::names_in(text).iter().any(is_other))
             })
+            .map(|entry| format!("${}", entry.name))
+            .collect::<BTreeSet<String>>();
+        let texts = of_jobs().flat_map(|job| self.texts_of(job));
+        texts.flat_map(str::lines).any(|line| {
+            let names = crate::analysis::names_in(line);
+            let held = HOLDERS.iter().any(|holder| line.contains(holder));
+            let plain = line.replace('{', "");
+            held && (names.iter().any(is_other)
+                || of_variables.iter().any(|name| plain.contains(name.as_str())))
+                || names.iter().filter(|name| is_other(name)).any(|name| {
+                    services::of_secret(name).is_some_and(|service| service.name == "ssh")
+                        || services::words(name).iter().any(|word| KEYS.contains(&word.as_str()))
+                })
         })
     }
 

