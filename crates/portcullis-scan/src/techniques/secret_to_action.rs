@@ -324,7 +324,9 @@ fn has_no_use(names: &std::collections::BTreeSet<String>, reference: &str) -> bo
     let name = reference.split('@').next().unwrap_or("").to_ascii_lowercase();
     let words: Vec<&str> = name.split(['/', '-', '_', '.']).filter(|word| !word.is_empty()).collect();
     let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
-    if !says(NEEDS_NONE) || says(NEEDS_ANY) {
+    // `set-env` hands on whatever it is given.
+    let sets = words.contains(&"set") && words.contains(&"env");
+    if !says(NEEDS_NONE) || says(NEEDS_ANY) || sets {
         return false;
     }
     const CLOUDS: &[&str] = &["aws", "gcp", "azure", "ssh", "digitalocean", "cloudflare", "database"];
@@ -532,7 +534,10 @@ mod tests {
             &["PYPI_API_TOKEN"],
             place,
         );
-        // Near miss: its own token, a name that says nothing, and an action that publishes.
+        // Near miss: its own token, a name that says nothing, an action that publishes, one that sets variables.
+        let set = &["repository:someone/set-env"];
+        let handed = of("someone/set-env@v1", "AWS_SECRET_ACCESS_KEY");
+        check("secret-to-action", &handed, Verdict::Exposed, &["AWS_SECRET_ACCESS_KEY"], set);
         check("secret-to-action", &of(lint, "LINT_TOKEN"), Verdict::Exposed, &["LINT_TOKEN"], place);
         check("secret-to-action", &of(lint, "GH_PAT"), Verdict::Exposed, &["GH_PAT"], place);
         let publish = &["repository:someone/lint-and-publish"];
