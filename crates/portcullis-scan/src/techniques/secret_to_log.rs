@@ -11,7 +11,7 @@
 //! Printing a secret as it is, is a mistake without a consequence as long as the mask holds: `suspicious`.
 
 use crate::flow::trace::Channel;
-use crate::flow::value::{Carried, Source};
+use crate::flow::value::{Carried, Encoding, HopKind, Source};
 use crate::signal::Signal;
 use crate::technique::{Evidence, Sighting, Technique, named_secrets, only_settings, readable_in_log};
 
@@ -69,7 +69,29 @@ impl Technique for SecretToLog {
 
 /// The job's token dies with the job, and yet nobody reverses it for a reason of his own.
 fn readable_leak(carried: &Carried) -> bool {
-    !matches!(carried.source, Source::Environment) && readable_in_log(carried)
+    !matches!(carried.source, Source::Environment)
+        && readable_in_log(carried)
+        && !is_part_of_a_program(carried)
+}
+
+/// A program of the repository that has the job's token among its options cuts and joins many things before it prints some of them,
+/// and which of them can't be told apart. That token dies with the job, so that is not enough for an accusation; who means to read
+/// it encodes it, or writes so into the workflow, and both still count.
+fn is_part_of_a_program(carried: &Carried) -> bool {
+    let weak = |encoding: &Encoding| {
+        matches!(
+            encoding,
+            Encoding::Split
+                | Encoding::Spaced
+                | Encoding::Substituted
+                | Encoding::Escaped
+                | Encoding::Partial
+                | Encoding::Field
+        )
+    };
+    carried.source == Source::JobToken
+        && carried.encodings.iter().all(weak)
+        && carried.trail.hops().iter().any(|hop| hop.kind == HopKind::Encode && hop.file != 0)
 }
 
 /// The job's token dies with the job; an environment without secrets in it shows none.
@@ -99,6 +121,34 @@ mod tests {
         ] {
             check("secret-to-log", &step(run), Verdict::Malicious, &["KEY"], &["workflow-log"]);
         }
+    }
+
+    struct Program(&'static str);
+
+    impl crate::flow::LocalFiles for Program {
+        fn read(&self, _path: &str) -> crate::flow::LocalFile {
+            crate::flow::LocalFile::Text(self.0.to_owned())
+        }
+    }
+
+    /// Near miss: a program that cuts what it prints and has the job's token among its options.
+    #[test]
+    fn a_program_that_has_the_jobs_token() {
+        let log = |secret: &str, program: &'static str| {
+            let text = format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: node tell.js\n        env: {{T: '${{{{ {secret} }}}}'}}\n"
+            );
+            let path = ".github/workflows/a.yml";
+            let analysis = crate::analysis::analyse(path, text.as_bytes(), &Program(program), None);
+            let of_log = analysis.seen.iter().filter(|seen| seen.rule == "secret-to-log");
+            of_log.map(|seen| crate::verdict::weigh(seen.rule, &seen.signals)).max()
+        };
+        let cut = "const t = process.env.T;\nconsole.log(t.split('').join(' '));\n";
+        assert_eq!(log("github.token", cut), None);
+        // Evasion: another secret, or a form that is for reading it.
+        assert_eq!(log("secrets.KEY", cut), Some(Verdict::Malicious));
+        let encoded = "console.log(Buffer.from(process.env.T).toString('hex'));\n";
+        assert_eq!(log("github.token", encoded), Some(Verdict::Malicious));
     }
 
     #[test]
