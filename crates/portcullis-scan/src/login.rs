@@ -93,7 +93,13 @@ pub(crate) fn is_own_product(names: &BTreeSet<String>, host: &str) -> bool {
     !names.is_empty()
         && names.iter().all(|name| {
             crate::services::of_secret(name).is_some_and(|service| {
-                service.self_hosted && host.split(['.', '-']).any(|label| label == service.name)
+                // What people call the host at which all of theirs log in.
+                let gate = |label: &str| {
+                    matches!(service.name.as_str(), "keycloak" | "authentik" | "zitadel" | "authelia")
+                        && matches!(label, "sso" | "auth" | "login" | "id" | "idp" | "iam" | "identity")
+                };
+                service.self_hosted
+                    && host.split(['.', '-']).any(|label| label == service.name || gate(label))
             })
         })
 }

