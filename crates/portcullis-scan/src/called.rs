@@ -1,32 +1,26 @@
 //! Where the files that workflows call stand at each commit. A folder is read once for all commits that share it, and
-//! a commit's own tree once for all paths: the cost grows with distinct folders, not with commits times workflows.
+//! the top folders were when the history was: the cost grows with distinct folders, not with commits times workflows.
+
+mod across;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use gix::ObjectId;
 
+use crate::history::{Entry, Roots};
 use crate::objects::{ObjectError, Objects};
+use across::Across;
+pub(crate) use across::Table;
 
 /// Most parts of a path that is looked up.
 const PARTS_MAX: usize = 64;
 /// Most links followed on the way to one file.
 const LINKS_MAX: usize = 8;
-/// Most names of the top folder that are looked for together.
-const TOGETHER_MAX: usize = 256;
 /// Locks that the known entries are spread over, so that threads rarely wait for each other.
 const SHARDS: usize = 64;
 
 type Shard = HashMap<(ObjectId, String), Entry>;
-
-/// What a name is in a folder.
-#[derive(Clone, Copy)]
-enum Entry {
-    Nothing,
-    File(ObjectId),
-    Folder(ObjectId),
-    Link(ObjectId),
-}
 
 /// Where a path leads.
 pub(crate) enum Place {
@@ -57,17 +51,19 @@ impl Place {
 /// Known entries of folders, shared by all threads of one repository.
 pub(crate) struct CalledPaths {
     shards: Vec<Mutex<Shard>>,
-    tops: Mutex<BTreeSet<String>>,
+    tops: Arc<Roots>,
     missing: Mutex<BTreeSet<ObjectId>>,
+    across: Across,
 }
 
 impl CalledPaths {
-    /// Nothing known yet.
-    pub(crate) fn new() -> Self {
+    /// Nothing known yet but the top folders of a history.
+    pub(crate) fn new(tops: Arc<Roots>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            tops: Mutex::default(),
+            tops,
             missing: Mutex::default(),
+            across: Across::default(),
         }
     }
 
@@ -104,7 +100,7 @@ impl CalledPaths {
                 }
                 _ => {}
             }
-            match self.entry(objects, folder, &name, at.len() == 1) {
+            match self.entry(objects, folder, &name) {
                 Entry::Folder(id) => at.push(id),
                 Entry::File(id) if left.is_empty() => return Place::File(id),
                 Entry::Link(id) => {
@@ -128,39 +124,25 @@ impl CalledPaths {
         Place::Nowhere
     }
 
-    fn entry(&self, objects: &Objects, folder: ObjectId, name: &str, is_top: bool) -> Entry {
+    fn entry(&self, objects: &Objects, folder: ObjectId, name: &str) -> Entry {
+        if let Some(entry) = self.tops.entry(folder, name) {
+            return entry;
+        }
         let key = (folder, name.to_owned());
         let shard = self.shards.get(usize::from(folder.as_slice().first().copied().unwrap_or(0)) % SHARDS);
         let known = shard.and_then(|shard| shard.lock().ok()?.get(&key).copied());
         if let Some(entry) = known {
             return entry;
         }
-        let mut wanted = BTreeSet::from([key.1]);
-        if is_top && let Ok(mut tops) = self.tops.lock() {
-            if tops.len() < TOGETHER_MAX {
-                tops.insert(name.to_owned());
-            }
-            wanted.extend(tops.iter().cloned());
-        }
-        let is_wanted = |name: &[u8]| wanted.iter().any(|wanted| wanted.as_bytes() == name);
         // What could not be read is a problem of the history already.
-        let found =
-            objects.entries(folder, is_wanted).inspect_err(|error| self.note(error)).unwrap_or_default();
-        let mut entries: HashMap<String, Entry> =
-            wanted.into_iter().map(|name| (name, Entry::Nothing)).collect();
-        for entry in found {
-            let what = match (entry.is_tree, entry.is_file) {
-                (true, _) => Entry::Folder(entry.id),
-                (_, true) => Entry::File(entry.id),
-                _ if entry.is_link => Entry::Link(entry.id),
-                _ => Entry::Nothing,
-            };
-            entries.insert(entry.name, what);
-        }
-        let answer = entries.get(name).copied().unwrap_or(Entry::Nothing);
+        let found = objects
+            .entries(folder, |found| found == name.as_bytes())
+            .inspect_err(|error| self.note(error))
+            .unwrap_or_default();
+        let entry = found.last().map_or(Entry::Nothing, Entry::of);
         if let Some(mut shard) = shard.and_then(|shard| shard.lock().ok()) {
-            shard.extend(entries.into_iter().map(|(name, entry)| ((folder, name), entry)));
+            shard.insert(key, entry);
         }
-        answer
+        entry
     }
 }

@@ -9,6 +9,7 @@ pub mod command;
 pub(crate) mod doors;
 pub mod job;
 pub(crate) mod known;
+mod literal;
 mod local;
 mod own_action;
 pub mod script;
@@ -31,7 +32,10 @@ use trace::{Channel, Delivery, Observation, ObservationKind, Publishing, Role, T
 use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 
 /// Most statements and words computed for one workflow. Real ones need a few thousand.
-pub const STEPS_MAX: u32 = 150_000;
+pub const STEPS_MAX: u32 = 200_000;
+/// Most of them for one step of a job: one that takes more hides none of those after it.
+const STEPS_OF_ONE_MAX: u32 = 100_000;
+const TOO_LONG: &str = "a workflow that takes too many steps to follow";
 /// Most deliveries kept of one workflow.
 const DELIVERIES_MAX: usize = 2_000;
 const TOO_MANY: &str = "a workflow that sends too many things";
@@ -121,7 +125,7 @@ impl<'a> Tracer<'a> {
     pub fn spend(&mut self) -> bool {
         match self.budget.checked_sub(1) {
             Some(left) => self.budget = left,
-            None => self.incomplete("a workflow that takes too many steps to follow"),
+            None => self.incomplete(TOO_LONG),
         }
         self.budget > 0
     }
@@ -129,7 +133,13 @@ impl<'a> Tracer<'a> {
     /// Takes work in proportion to the size of a value that was built: a variable that doubles itself in a loop costs
     /// what it copies.
     pub fn charge(&mut self, value: &Value) {
-        self.budget = self.budget.saturating_sub((value.size() / 256) as u32);
+        self.charge_all(std::slice::from_ref(value));
+    }
+
+    /// The same for a list.
+    pub fn charge_all(&mut self, values: &[Value]) {
+        let size: usize = values.iter().map(Value::size_copied).sum();
+        self.budget = self.budget.saturating_sub((size / 256) as u32);
     }
 
     /// A secret that enters here.

@@ -3,6 +3,8 @@
 //! All commits are read: those on references, in reflogs and stashes, and those that nothing reaches any more, which is
 //! where a force-push leaves what it hides.
 
+mod roots;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use gix::ObjectId;
 use rayon::prelude::*;
 
 use crate::objects::{CommitText, ObjectError, Objects, TreeEntry};
+pub(crate) use roots::{Column, Entry, Roots};
 
 /// Deepest folder below `.github/actions` that is searched for an `action.yml`.
 const ACTION_DEPTH_MAX: usize = 5;
@@ -74,6 +77,8 @@ pub struct History {
     pub problems: Vec<HistoryProblem>,
     /// Whether anything is missing that was asked for.
     pub incomplete: bool,
+    /// What stands in the top folders.
+    pub(crate) tops: Arc<Roots>,
 }
 
 /// What to read besides the references.
@@ -281,10 +286,11 @@ impl Reader<'_> {
         let mut seen = HashSet::with_capacity(texts.len());
         let trees: Vec<ObjectId> =
             texts.iter().map(|(_, text)| text.tree).filter(|tree| seen.insert(*tree)).collect();
+        let tops = Arc::clone(&self.history.tops);
         let read: Vec<_> = trees
             .into_par_iter()
             .with_min_len(64)
-            .map_init(&handle, |objects, id| (id, roots(objects, id)))
+            .map_init(&handle, |objects, id| (id, roots(objects, id, &tops)))
             .collect();
         for (id, roots) in read {
             match roots {
@@ -387,14 +393,14 @@ impl Reader<'_> {
 }
 
 /// The entries of a root tree that can lead to a workflow or an action.
-fn roots(objects: &Objects, tree: ObjectId) -> Result<Vec<TreeEntry>, ObjectError> {
-    let named =
-        |name: &[u8]| matches!(name, b".github" | b".gitea" | b".forgejo" | b"action.yml" | b"action.yaml");
+fn roots(objects: &Objects, tree: ObjectId, tops: &Roots) -> Result<Vec<TreeEntry>, ObjectError> {
     let leads = |entry: &TreeEntry| {
         let folder = matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo");
         (entry.is_tree && folder) || (entry.is_file && crate::source::is_workflow_path(&entry.name))
     };
-    Ok(objects.entries(tree, named)?.into_iter().filter(leads).collect())
+    let entries = objects.tree(tree)?;
+    tops.keep(tree, &entries);
+    Ok(entries.into_iter().filter(leads).collect())
 }
 
 /// Indices of the commits, parents before children; by time among equals, so that two scans agree.

@@ -234,7 +234,7 @@ impl<'q> Asked<'q> {
         // Only what stood in the time can answer, and only what names the action or calls something that might.
         holders.retain(|_, holders| holders.iter().any(|at| stood.get(*at).copied().unwrap_or(false)));
         self.stats.workflow_versions += holders.len();
-        let called = CalledPaths::new();
+        let called = CalledPaths::new(std::sync::Arc::clone(&history.tops));
         let needle = self.question.action.repository().to_owned();
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         let mut called_here: BTreeSet<String> = BTreeSet::new();

@@ -365,7 +365,7 @@ impl<'o> Scanned<'o> {
         }
         let handle = objects.handle();
         let identity = name.identity.as_deref();
-        let called = CalledPaths::new();
+        let called = CalledPaths::new(Arc::clone(&history.tops));
         let outcomes: Vec<Result<Vec<Version>, (String, objects::ObjectError)>> = holders
             .into_par_iter()
             .map_init(&handle, |objects, ((path, blob), commits)| {

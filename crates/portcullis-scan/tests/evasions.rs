@@ -1610,8 +1610,8 @@ jobs:
 /// The elements of an array are copied at every use, and what is copied counts as work.
 #[test]
 fn an_array_used_over_and_over_ends() {
-    let element = "x".repeat(100_000);
-    let array = format!("a=({})", [element.as_str(); 2].join(" "));
+    let element = "x".repeat(200);
+    let array = format!("a=({})", [element.as_str(); 1_000].join(" "));
     let uses = "\n          : \"${a[@]}\"".repeat(600);
     let workflow = format!(
         "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: |\n          {array}{uses}\n"

@@ -14,7 +14,7 @@ mod powershell;
 mod reading;
 mod send;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tree_sitter::{Node, Tree};
 
@@ -58,6 +58,8 @@ pub struct Program<'t, 'a, 's> {
     callback_items: Option<Vec<Value>>,
     /// Where the functions begin that are running, the outermost first.
     active: Vec<usize>,
+    /// The bodies of the functions by where they begin: where they end, and whether they were called.
+    declared: BTreeMap<usize, (usize, bool)>,
 }
 
 /// Follows a program; returns what it prints.
@@ -119,6 +121,7 @@ fn run_within(
         started: HashMap::new(),
         callback_items: None,
         active: Vec::new(),
+        declared: BTreeMap::new(),
     };
     program.variables = std::mem::take(variables);
     if language == Language::PowerShell {
@@ -127,7 +130,10 @@ fn run_within(
         program.declare(tree.root_node(), 0);
         program.declare_names(tree.root_node(), 0);
         let mut output = Value::empty();
+        program.declared =
+            program.functions.values().map(|(body, _)| (body.start, (body.end, false))).collect();
         program.eval_all(tree.root_node(), &mut output);
+        program.eval_uncalled();
     }
     *variables = program.variables;
     program.printed
@@ -154,8 +160,11 @@ impl Program<'_, '_, '_> {
     }
 
     fn eval_all(&mut self, node: Node<'_>, into: &mut Value) {
+        if node.child_count() == 0 {
+            return;
+        }
         let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children(&mut cursor) {
             into.append(self.eval(child));
         }
     }
@@ -201,8 +210,17 @@ impl Program<'_, '_, '_> {
                 Value::empty()
             }
             "function_definition" | "function_declaration" => {
-                // Taken at its calls; taken here too, for a body that nobody calls may still be a callback.
-                self.body_of(node)
+                // Taken at its calls, or at the end where there are none. One whose name another has taken since is never found.
+                let start = node.child_by_field_name("body").map(|body| body.start_byte());
+                if !start.is_some_and(|start| self.declared.contains_key(&start)) {
+                    self.body_of(node);
+                }
+                Value::empty()
+            }
+            // Nothing uses what a statement came to: handing it on would copy it once for each block around it.
+            "expression_statement" | "lexical_declaration" | "variable_declaration" => {
+                self.eval_all(node, &mut Value::empty());
+                Value::empty()
             }
             "arrow_function" | "function_expression" | "lambda" | "method_definition" => self.body_of(node),
             "assignment"
@@ -369,6 +387,21 @@ impl Program<'_, '_, '_> {
                 } else {
                     value
                 }
+            }
+        }
+    }
+
+    /// Functions that nobody called may be callbacks.
+    fn eval_uncalled(&mut self) {
+        let uncalled = self.declared.iter().filter(|(_, (_, is_called))| !is_called);
+        let uncalled: Vec<(usize, usize)> = uncalled.map(|(start, (end, _))| (*start, *end)).collect();
+        for (start, end) in uncalled {
+            // One that was before it may have called it.
+            if self.declared.get(&start).is_some_and(|(_, is_called)| *is_called) {
+                continue;
+            }
+            if let Some(body) = self.tree.root_node().descendant_for_byte_range(start, end) {
+                self.eval(body);
             }
         }
     }

@@ -7,8 +7,8 @@ use super::known::Known;
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
 use super::{
-    CALLS_MAX, JobState, LocalFiles, Tracer, command, doors, own_action, scalar_script, scalar_value, settle,
-    shell,
+    CALLS_MAX, JobState, LocalFiles, STEPS_OF_ONE_MAX, Tracer, command, doors, own_action, scalar_script,
+    scalar_value, settle, shell,
 };
 use crate::workflow::expression::Contexts;
 use crate::workflow::{Entry, HandedSecrets, Job, Step, Workflow};
@@ -20,7 +20,8 @@ const CUT: &str = "more jobs or steps than are read";
 pub fn trace(workflow: &Workflow, path: &str, text: &str, local: &dyn LocalFiles) -> Trace {
     let mut tracer = Tracer::new(local, path, text);
     let inputs = workflow.is_action.then(|| credential_inputs(&tracer, workflow));
-    let called = Called { inputs, secrets: None, environment: HashMap::new(), file: 0, depth: 0 };
+    let called =
+        Called { inputs, secrets: None, environment: HashMap::new(), file: 0, callers: Vec::new(), depth: 0 };
     run_workflow(&mut tracer, workflow, &called);
     tracer.trace
 }
@@ -43,12 +44,22 @@ fn credential_inputs(tracer: &Tracer<'_>, action: &Workflow) -> HashMap<String, 
 }
 
 /// How a workflow or action was called.
-struct Called {
-    inputs: Option<HashMap<String, Value>>,
-    secrets: Option<HashMap<String, Value>>,
+pub(super) struct Called {
+    pub(super) inputs: Option<HashMap<String, Value>>,
+    pub(super) secrets: Option<HashMap<String, Value>>,
     environment: HashMap<String, Value>,
-    file: usize,
-    depth: usize,
+    pub(super) file: usize,
+    /// Which of the trace's files called each other on the way here, the workflow first.
+    pub(super) callers: Vec<usize>,
+    pub(super) depth: usize,
+}
+
+impl Called {
+    fn callers_of_next(&self) -> Vec<usize> {
+        let mut callers = self.callers.clone();
+        callers.push(self.file);
+        callers
+    }
 }
 
 type JobOutputs = HashMap<String, HashMap<String, Value>>;
@@ -202,8 +213,8 @@ fn run_job(
         tracer.deliver(handed, Channel::Image, Role::Payload, target, "container", file, image.bytes);
     }
     let shell = job.shell.clone().unwrap_or_else(|| default_shell(job));
-    let mut known = (called.depth == 0 && !workflow.is_action)
-        .then(|| Known::new(tracer, job, &shell, &environment, jobs, &matrix))
+    let mut known = (!workflow.is_action)
+        .then(|| Known::new(tracer, job, &shell, called, &environment, jobs, &matrix))
         .flatten();
     for (at, step) in job.steps.iter().enumerate() {
         if called.depth == 0 {
@@ -216,6 +227,8 @@ fn run_job(
             continue;
         }
         let begun = met.map(|met| Known::begin(tracer, &state, met));
+        let rest = tracer.budget.saturating_sub(STEPS_OF_ONE_MAX);
+        tracer.budget -= rest;
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);
         settle(&mut state, step.id.as_deref());
         // The summary is shown beside the log, to the same readers.
@@ -225,6 +238,7 @@ fn run_job(
         if let (Some(known), Some(begun)) = (&known, begun) {
             known.keep(tracer, &state, begun);
         }
+        tracer.budget += rest;
     }
     if state.is_full {
         tracer.incomplete("a job that writes too many files");
@@ -466,6 +480,7 @@ fn call_action(
         secrets: Some(HashMap::new()),
         environment,
         file,
+        callers: called.callers_of_next(),
         depth: called.depth + 1,
     };
     for job in &action.jobs {
@@ -534,7 +549,9 @@ fn call_workflow(tracer: &mut Tracer<'_>, job: &Job, uses: &Arc<Node>, scope: &S
         };
         let callee = Workflow::read(&root);
         let inputs = Some(with_defaults(&callee, inputs));
-        let inner = Called { inputs, secrets, environment: HashMap::new(), file, depth: called.depth + 1 };
+        let callers = called.callers_of_next();
+        let depth = called.depth + 1;
+        let inner = Called { inputs, secrets, environment: HashMap::new(), file, callers, depth };
         run_workflow(tracer, &callee, &inner);
         return;
     }

@@ -5,7 +5,7 @@
 //! What following a step depends on is all in its key, or asked for again: its own text, the environment, what earlier steps and
 //! jobs left, and the files of the repository that it opened. Only the way by which a secret came is left out of the
 //! key but for its last hop, for the rest decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
-//! (YAML anchors, a limit that was hit) is followed anew each time.
+//! (YAML anchors, a limit that was hit other than that of one step) is followed anew each time.
 
 mod key;
 mod moved;
@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
 
+use super::job::Called;
 use super::trace::{Delivery, Observation, Publishing};
 use super::value::{Carried, Trail, Value};
-use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, Tracer, sorted};
+use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, STEPS_OF_ONE_MAX, TOO_LONG, Tracer, sorted};
 use crate::span::Bytes;
 use crate::workflow::Job;
 pub(super) use key::may_have_anchors;
-use key::{Key, add, add_value, add_values, digest, stretch_of};
+use key::{Key, Ways, add, add_value, add_values, digest, stretch_of};
 use moved::{Moved, changes};
 
 /// Most bytes that the known steps of one scan take, as far as they can be told.
@@ -85,7 +86,8 @@ impl KnownSteps {
 
 /// What following a step led to, at the place where it was followed.
 struct Followed {
-    /// Where the step's text began.
+    /// Which of the trace's files the step stood in, and where its text began.
+    home: usize,
     start: u32,
     /// The ways by which the secrets that it met had come.
     met: Vec<Trail>,
@@ -99,6 +101,8 @@ struct Followed {
     decoded: Vec<String>,
     other_work: usize,
     spent: u32,
+    /// Whether it took all that one step may, and was followed no further.
+    exhausted: bool,
     left: Left,
 }
 
@@ -129,8 +133,10 @@ impl Folders {
 /// What all steps of a job meet alike.
 pub(super) struct Known {
     steps: Arc<KnownSteps>,
+    /// Which of the trace's files the job stands in.
+    home: usize,
     hash: Sha256,
-    met: Vec<Trail>,
+    met: Ways,
     /// Where the text of the last step ended: steps that share a line are not told apart.
     end: u32,
 }
@@ -138,6 +144,7 @@ pub(super) struct Known {
 /// What a step meets.
 pub(super) struct Met {
     key: Key,
+    home: usize,
     own: Range<u32>,
     met: Vec<Trail>,
 }
@@ -162,18 +169,32 @@ impl Known {
         tracer: &Tracer<'_>,
         job: &Job,
         shell: &str,
+        called: &Called,
         environment: &HashMap<String, Value>,
         jobs: &HashMap<String, HashMap<String, Value>>,
         matrix: &HashMap<String, Vec<Value>>,
     ) -> Option<Self> {
         let steps = OF_THIS_SCAN.with_borrow(Clone::clone)?;
-        if job.steps.is_empty() || tracer.has_anchors {
+        let home = called.file;
+        let has_anchors = match home {
+            0 => tracer.has_anchors,
+            _ => may_have_anchors(&tracer.trace.files.get(home)?.text),
+        };
+        if job.steps.is_empty() || has_anchors {
             return None;
         }
-        let mut known = Self { steps, hash: Sha256::new(), met: Vec::new(), end: 0 };
+        let mut known =
+            Self { steps, home, hash: Sha256::new(), met: Ways::through(&called.callers, home), end: 0 };
         add(&mut known.hash, shell.as_bytes());
         known.hash.update([u8::from(tracer.self_hosted)]);
+        known.hash.update((called.depth as u64).to_le_bytes());
         let (hash, met) = (&mut known.hash, &mut known.met);
+        for handed in [&called.inputs, &called.secrets] {
+            hash.update([u8::from(handed.is_some())]);
+            if let Some(handed) = handed {
+                add_values(hash, met, handed)?;
+            }
+        }
         add_values(hash, met, environment)?;
         for (id, outputs) in sorted(jobs) {
             add(hash, id.as_bytes());
@@ -192,7 +213,7 @@ impl Known {
 
     /// What a step that stands at these bytes meets.
     pub(super) fn met(&mut self, tracer: &Tracer<'_>, state: &JobState, step: Bytes) -> Option<Met> {
-        let text = &tracer.trace.files.first()?.text;
+        let text = &tracer.trace.files.get(self.home)?.text;
         let own = stretch_of(text, step);
         let follows = self.end <= own.start;
         self.end = own.end;
@@ -229,13 +250,13 @@ impl Known {
         for text in &tracer.decoded {
             add(&mut hash, text.as_bytes());
         }
-        Some(Met { key: hash.finalize().into(), own, met })
+        Some(Met { key: hash.finalize().into(), home: self.home, own, met: met.trails })
     }
 
     /// Puts back what the same step was followed to before; `false` if it was not.
     pub(super) fn recall(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) -> bool {
         let mut contents = Contents::default();
-        let found = self.steps.find(&met.key, |followed| followed.fits(tracer, &mut contents));
+        let found = self.steps.find(&met.key, |followed| followed.fits(tracer, self.home, &mut contents));
         if let Some(followed) = &found {
             followed.put_back(tracer, state, met);
         }
@@ -256,7 +277,7 @@ impl Known {
             observations: trace.observations.len(),
             publishings: trace.publishings.len(),
             other_work: trace.other_work.get(tracer.job).copied().unwrap_or(0),
-            budget: tracer.budget,
+            budget: tracer.budget.min(STEPS_OF_ONE_MAX),
         }
     }
 
@@ -268,21 +289,23 @@ impl Known {
         let full = [trace.deliveries.len(), trace.observations.len(), trace.publishings.len()]
             .iter()
             .any(|length| *length >= DELIVERIES_MAX);
-        let main = trace.files.first().map_or("", |file| &file.path);
-        // What a limit cut off here may find room elsewhere.
+        let own_files = [trace.files.first(), trace.files.get(self.home)];
+        // It had all that a step may take, and will get no further anywhere.
+        let exhausted = incomplete == Some(TOO_LONG) && begun.budget == STEPS_OF_ONE_MAX;
+        // What another limit cut off here may find room elsewhere.
         if full
-            || incomplete.is_some()
+            || (!exhausted && (incomplete.is_some() || tracer.budget == 0))
             || state.is_full
-            || tracer.budget == 0
-            || tracer.opened.iter().any(|path| path == main)
+            || tracer.opened.iter().any(|path| own_files.iter().flatten().any(|file| file.path == *path))
         {
             return;
         }
         let mut contents = Contents::default();
         let opened = tracer.opened.iter().map(|path| (path.clone(), contents.of(tracer, path)));
-        let (before, Met { key, own, met }) = (&begun.before, begun.met);
+        let (before, Met { key, home, own, met }) = (&begun.before, begun.met);
         let work = trace.other_work.get(tracer.job).copied().unwrap_or(0);
         let followed = Followed {
+            home,
             start: own.start,
             met,
             opened: opened.collect(),
@@ -293,6 +316,7 @@ impl Known {
             decoded: tracer.decoded.difference(&begun.decoded).cloned().collect(),
             other_work: work.saturating_sub(begun.other_work),
             spent: begun.budget.saturating_sub(tracer.budget),
+            exhausted,
             left: Left {
                 files: changes(&before.files, &state.files),
                 added: changes(&before.added, &state.added),
@@ -366,15 +390,19 @@ impl Followed {
     }
 
     /// Whether following the step here would lead to the same: its files are the same, and no limit is near.
-    fn fits(&self, tracer: &Tracer<'_>, contents: &mut Contents) -> bool {
+    fn fits(&self, tracer: &Tracer<'_>, home: usize, contents: &mut Contents) -> bool {
         let trace = &tracer.trace;
+        let own = trace.files.get(home).map_or("", |file| &file.path);
         let main = trace.files.first().map_or("", |file| &file.path);
         trace.deliveries.len() + self.deliveries.len() < DELIVERIES_MAX
             && trace.observations.len() + self.observations.len() < DELIVERIES_MAX
             && trace.publishings.len() + self.publishings.len() < DELIVERIES_MAX
             && trace.files.len() + self.opened.len() < FILES_MAX
-            && self.spent < tracer.budget
-            && self.opened.iter().all(|(path, content)| path != main && contents.of(tracer, path) == *content)
+            && (if self.exhausted { tracer.budget >= STEPS_OF_ONE_MAX } else { self.spent < tracer.budget })
+            && self
+                .opened
+                .iter()
+                .all(|(path, content)| path != main && path != own && contents.of(tracer, path) == *content)
     }
 
     /// Whether all places that it noted itself lie in the step or in other files: then they can be found again.
@@ -382,7 +410,7 @@ impl Followed {
         let mut stays = true;
         let mut look = |file: usize, bytes: Bytes| {
             let inside = own.start <= bytes.start && bytes.end <= own.end;
-            stays &= if file == 0 { inside } else { self.files.contains_key(&file) };
+            stays &= if file == self.home { inside } else { self.files.contains_key(&file) };
             (file, bytes)
         };
         let mut moved = Moved { from: &self.met, onto: &self.met, place: &mut look };
@@ -412,10 +440,13 @@ impl Followed {
             let path = self.files.get(file)?;
             files.iter().position(|file| file.path == *path)
         };
-        let start = met.own.start;
-        let mut place = |file: usize, bytes: Bytes| match file {
-            0 => (0, Bytes { start: bytes.start - self.start + start, end: bytes.end - self.start + start }),
-            _ => (number(&file).unwrap_or(file), bytes),
+        let (home, start) = (met.home, met.own.start);
+        let mut place = |file: usize, bytes: Bytes| {
+            if file == self.home {
+                let moved = |at: u32| at - self.start + start;
+                return (home, Bytes { start: moved(bytes.start), end: moved(bytes.end) });
+            }
+            (number(&file).unwrap_or(file), bytes)
         };
         let mut moved = Moved { from: &self.met, onto: &met.met, place: &mut place };
         let deliveries: Vec<Delivery> = self.deliveries.iter().map(|one| moved.delivery(one)).collect();
@@ -439,6 +470,9 @@ impl Followed {
         }
         tracer.decoded.extend(self.decoded.iter().cloned());
         tracer.budget = tracer.budget.saturating_sub(self.spent);
+        if self.exhausted {
+            tracer.incomplete(TOO_LONG);
+        }
     }
 }
 

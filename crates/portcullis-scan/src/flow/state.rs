@@ -1,5 +1,6 @@
 //! What one job's steps leave for each other: files, variables, outputs, where the script stands.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::lines;
@@ -51,7 +52,7 @@ impl JobState {
 
     /// Reads a file that a step wrote; a pattern or folder reads all that it covers.
     pub fn read(&self, path: &str) -> Option<Value> {
-        if path.is_empty() {
+        if path.is_empty() || self.files.is_empty() {
             return None;
         }
         let placed = self.placed(path);
@@ -74,8 +75,7 @@ impl JobState {
     }
 
     fn read_covered(&self, path: &str, except: &[&str]) -> Option<Value> {
-        let path = path.to_owned();
-        if let Some(content) = self.files.get(&path) {
+        if let Some(content) = self.files.get(path) {
             return Some(content.clone());
         }
         let folder = path == "." || path.is_empty();
@@ -135,7 +135,8 @@ impl JobState {
 
     /// Whether a step wrote this very file.
     pub fn has(&self, path: &str) -> bool {
-        self.files.contains_key(&self.placed(path)) || self.files.contains_key(&normalised(path))
+        !self.files.is_empty()
+            && (self.files.contains_key(&self.placed(path)) || self.files.contains_key(&normalised(path)))
     }
 
     /// A path as seen from where the script stands.
@@ -198,16 +199,22 @@ fn joined_path(folder: &str, path: &str) -> String {
     if steps.is_empty() { ".".to_owned() } else { format!("{absolute}{}", steps.join("/")) }
 }
 
+/// Other spellings of a place, and the one that is kept.
+const SAME_PLACES: [(&str, &str); 3] =
+    [("/home/runner/", "~/"), ("${HOME}/", "~/"), ("${runner.temp}", "/runner/temp")];
+
 /// One spelling for each path: no `./`, no workspace prefix, `~` for the home directory.
 fn normalised(path: &str) -> String {
     let mut path = path.trim().trim_matches(['"', '\'']);
     for prefix in WORKSPACE {
         path = path.strip_prefix(prefix).unwrap_or(path);
     }
-    let path = path
-        .replace("/home/runner/", "~/")
-        .replace("${HOME}/", "~/")
-        .replace("${runner.temp}", "/runner/temp");
+    let mut path = Cow::Borrowed(path);
+    for (written, meant) in SAME_PLACES {
+        if path.contains(written) {
+            path = Cow::Owned(path.replace(written, meant));
+        }
+    }
     match path.trim_end_matches('/') {
         "" | "${github.workspace}" => ".".to_owned(),
         trimmed => collapsed(trimmed),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use super::literal::Text;
 use crate::span::Bytes;
 use crate::text::RepositoryText;
 
@@ -13,6 +14,10 @@ use crate::text::RepositoryText;
 pub const PARTS_MAX: usize = 2_000;
 /// Most bytes of literal text in one value. A longer one is cut: it is data, not a command or an address.
 pub const TEXT_MAX: usize = 256 * 1024;
+/// Fewest bytes of a text that is looked for before it is added again: shorter ones cost less than the look.
+const REPEATED_MIN: usize = 64;
+/// Bytes from which on an object is no command or address any more, but what a program keeps.
+const LARGE_MIN: usize = 16 * 1024;
 
 /// Where something that must stay inside comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,11 +175,11 @@ impl Trail {
         }
     }
 
-    /// Whether all its hops are in the workflow itself.
-    pub fn is_in_workflow(&self) -> bool {
+    /// Whether all its hops are in these of the trace's files.
+    pub fn is_in(&self, files: &[usize]) -> bool {
         let mut at = self;
         while let Some(link) = &at.0 {
-            if link.hop.file != 0 {
+            if !files.contains(&link.hop.file) {
                 return false;
             }
             at = &link.before;
@@ -208,7 +213,7 @@ impl Carried {
 #[derive(Clone, Debug)]
 pub enum Part {
     /// Literal text.
-    Text(String),
+    Text(Text),
     /// A secret.
     Carried(Carried),
     /// A value that the repository's owner or the person who starts the run sets outside this file: `vars.X`, `inputs.X`.
@@ -241,7 +246,7 @@ impl Value {
     /// Literal text.
     pub fn text(text: impl Into<String>) -> Self {
         let mut value = Self::default();
-        value.push(Part::Text(text.into()));
+        value.push(Part::Text(Text::new(text.into())));
         value
     }
 
@@ -277,14 +282,49 @@ impl Value {
 
     /// Appends literal text.
     pub fn push_text(&mut self, text: &str) {
-        self.push(Part::Text(text.to_owned()));
+        match self.parts.last_mut() {
+            Some(Part::Text(last)) => {
+                if last.len() + text.len() <= TEXT_MAX {
+                    last.push_str(text);
+                }
+            }
+            _ => self.push(Part::Text(Text::new(text.to_owned()))),
+        }
     }
 
     /// Appends another value.
     pub fn append(&mut self, other: Value) {
+        if self.parts.is_empty() {
+            *self = other;
+            return;
+        }
         for part in other.parts {
             self.push(part);
         }
+    }
+
+    /// Appends what another value holds and this one doesn't: for a place that may hold either, such as an object's fields.
+    /// A long text that is written into what is large already is only noted: objects that are built from each other
+    /// would double with every line of a program that does it. Secrets and short texts are always kept.
+    pub fn append_new(&mut self, other: Value) {
+        for part in other.parts {
+            match part {
+                Part::Text(new) if new.len() >= REPEATED_MIN => self.push_new_text(&new),
+                other => self.push(other),
+            }
+        }
+    }
+
+    fn push_new_text(&mut self, new: &Text) {
+        let texts = || {
+            self.parts
+                .iter()
+                .filter_map(|part| if let Part::Text(text) = part { Some(&**text) } else { None })
+        };
+        if texts().any(|text| text.contains(&**new)) {
+            return;
+        }
+        self.push(if self.size() < LARGE_MIN { Part::Text(new.clone()) } else { Part::Unknown });
     }
 
     /// The whole as literal text, if it is nothing but that.
@@ -307,6 +347,18 @@ impl Value {
     /// Its size: bytes of text, and something for each part.
     pub fn size(&self) -> usize {
         self.parts.iter().map(|part| if let Part::Text(text) = part { text.len() } else { 64 }).sum()
+    }
+
+    /// What of its size was copied to build it: texts that others hold too were not.
+    pub fn size_copied(&self) -> usize {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) if text.is_shared() => 0,
+                Part::Text(text) => text.len(),
+                _ => 64,
+            })
+            .sum()
     }
 
     /// Whether nothing is in it.
@@ -383,8 +435,8 @@ impl Value {
                         && one.dropped == other.dropped
                         && one.trail.is(&other.trail)
                 }
-                (Part::Text(one), Part::Text(other))
-                | (Part::Configured(one), Part::Configured(other))
+                (Part::Text(one), Part::Text(other)) => one == other,
+                (Part::Configured(one), Part::Configured(other))
                 | (Part::Untrusted(one), Part::Untrusted(other))
                 | (Part::Run(one), Part::Run(other))
                 | (Part::Remote(one), Part::Remote(other)) => one == other,

@@ -113,7 +113,7 @@ impl Elsewhere {
 
     fn read(&self, git: &std::path::Path, named: &Named) -> Vec<String> {
         let Ok(objects) = objects::open(git) else { return Vec::new() };
-        let called = CalledPaths::new();
+        let called = CalledPaths::new(std::sync::Arc::default());
         let commits = commits_of(&objects, &named.reference, self.between);
         let blobs: BTreeSet<ObjectId> = commits
             .into_iter()

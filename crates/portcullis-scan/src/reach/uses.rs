@@ -69,7 +69,7 @@ fn one_file(
     if names.is_empty() {
         return Default::default();
     }
-    let paths = CalledPaths::new();
+    let paths = CalledPaths::new(std::sync::Arc::clone(&history.tops));
     let find = |path: &str| paths.file(objects, commit.text.tree, path).file();
     let local = AtCommit { objects, find: &find, asked: RefCell::default() };
     let analysis = analysis::analyse(path, &bytes, &local, None);

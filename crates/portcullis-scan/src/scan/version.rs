@@ -1,12 +1,13 @@
 //! The versions of a workflow, read and analysed: its text once for each combination with what it calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use gix::ObjectId;
 
 use super::files::AtCommit;
 use crate::analysis::{Analysis, analyse};
-use crate::called::CalledPaths;
+use crate::called::{CalledPaths, Table};
 use crate::flow::{LocalFiles, NoFiles};
 use crate::history::History;
 use crate::objects::Objects;
@@ -27,6 +28,24 @@ pub(super) struct Version {
 const VARIANTS_MAX: usize = 2_000;
 /// Most bytes of called files that are searched where combinations are too many.
 const CUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Fewer commits than this are looked up one by one.
+const FEW_COMMITS: usize = 64;
+
+/// Where one path leads, by commit.
+enum Column {
+    Numbered(Arc<Table>),
+    /// Looked up in each tree, and numbered as found.
+    Looked(Vec<Option<ObjectId>>),
+}
+
+fn number_of(seen: &mut Vec<Option<ObjectId>>, id: Option<ObjectId>) -> u32 {
+    let number = seen.iter().rposition(|other| *other == id).unwrap_or_else(|| {
+        seen.push(id);
+        seen.len() - 1
+    });
+    number as u32
+}
 
 /// What it takes to read the versions of one repository.
 pub(super) struct Reader<'r> {
@@ -68,12 +87,9 @@ impl Reader<'_> {
             version.blob = blob.to_string();
             let fresh: Vec<&String> =
                 version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
-            let mut groups: BTreeMap<Vec<Option<ObjectId>>, Vec<usize>> = BTreeMap::new();
-            for at in commits {
-                groups.entry(fresh.iter().map(|path| self.file_at(at, path)).collect()).or_default().push(at);
-            }
+            let groups = self.alike(commits, &fresh);
             agreed.extend(fresh.into_iter().cloned());
-            for group in groups.into_values() {
+            for group in groups {
                 if group.last().copied() == newest {
                     version.commits = group;
                 } else {
@@ -94,6 +110,46 @@ impl Reader<'_> {
             done.push(cut);
         }
         done
+    }
+
+    /// Commits in groups for which all of these paths lead to the same files.
+    fn alike(&self, commits: Vec<usize>, paths: &[&String]) -> Vec<Vec<usize>> {
+        if paths.is_empty() {
+            return vec![commits];
+        }
+        let few = commits.len() < FEW_COMMITS;
+        let mut columns: Vec<Column> = paths
+            .iter()
+            .map(|path| {
+                let table = (!few).then(|| self.called.across(self.objects, self.history, path)).flatten();
+                table.map_or_else(|| Column::Looked(Vec::new()), Column::Numbered)
+            })
+            .collect();
+        let mut places: HashMap<Vec<u32>, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        let (mut row, mut before) = (Vec::with_capacity(paths.len()), (Vec::new(), 0));
+        for at in commits {
+            row.clear();
+            row.extend(columns.iter_mut().zip(paths).map(|(column, path)| match column {
+                Column::Numbered(table) => table.number(at),
+                Column::Looked(seen) => number_of(seen, self.file_at(at, path)),
+            }));
+            if groups.is_empty() || row != before.0 {
+                let group = match places.get(&row) {
+                    Some(group) => *group,
+                    None => {
+                        places.insert(row.clone(), groups.len());
+                        groups.push(Vec::new());
+                        groups.len() - 1
+                    }
+                };
+                before = (row.clone(), group);
+            }
+            if let Some(group) = groups.get_mut(before.1) {
+                group.push(at);
+            }
+        }
+        groups
     }
 
     /// Combinations that are too many to be analysed, as one version that is searched coarsely.

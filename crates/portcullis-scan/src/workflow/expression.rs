@@ -301,7 +301,7 @@ fn family(value: &Value) -> Option<String> {
     }
     let Some(Part::Text(end)) = value.parts.last() else { return None };
     let known = crate::services::of_secret(end).is_some();
-    (begins.is_empty() && end.starts_with('_') && known && name(end)).then(|| format!("*{end}"))
+    (begins.is_empty() && end.starts_with('_') && known && name(end)).then(|| format!("*{}", &**end))
 }
 
 /// Context values that somebody without write access can choose

@@ -9,11 +9,12 @@ use crate::flow::value::{HopKind, Part, Value};
 impl Program<'_, '_, '_> {
     /// Finds the functions first: they may be called above their definition.
     pub(super) fn declare(&mut self, node: Node<'_>, depth: usize) {
-        if depth > 40 {
+        // Most nodes are leaves, and walking costs something even where nothing is below.
+        if depth > 40 || node.child_count() == 0 {
             return;
         }
         let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children(&mut cursor) {
             if matches!(child.kind(), "function_definition" | "function_declaration")
                 && let (Some(name), Some(body)) =
                     (child.child_by_field_name("name"), child.child_by_field_name("body"))
@@ -74,11 +75,11 @@ impl Program<'_, '_, '_> {
             names.push(self.text(node).trim_start_matches('$').to_owned());
             return;
         }
-        if depth > 8 {
+        if depth > 8 || node.child_count() == 0 {
             return;
         }
         let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children(&mut cursor) {
             self.names_in(child, names, depth + 1);
         }
     }
@@ -90,8 +91,11 @@ impl Program<'_, '_, '_> {
         for name in names {
             let hop = self.hop(HopKind::Carry, &format!("variable {}", shown(&name)), self.bytes(target));
             let value = value.clone().hop(&hop);
+            let is_identifier = target.kind() == "identifier";
             match self.variables.get_mut(&name) {
-                Some(old) if adds || many => old.append(value),
+                // `url += "…"` puts a string together; `lines[at] = lines[at][1:]` says nothing that is not there already.
+                Some(old) if (adds || many) && is_identifier => old.append(value),
+                Some(old) if adds || many => old.append_new(value),
                 _ => {
                     self.variables.insert(name, value);
                 }

@@ -3,6 +3,7 @@
 use tree_sitter::Node;
 
 use super::Program;
+use super::names::is_or_ends_with;
 use super::send::{SENDERS, address, host_in};
 use crate::flow::command::Language;
 use crate::flow::script::Script;
@@ -346,7 +347,7 @@ impl Program<'_, '_, '_> {
         bytes: Bytes,
     ) -> Value {
         let last = name.rsplit('.').next().unwrap_or(name).to_owned();
-        let method = if name.contains('.') { self.functions.get(&format!(".{last}")).cloned() } else { None };
+        let method = name.rfind('.').and_then(|dot| self.functions.get(name.get(dot..)?)).cloned();
         if let Some((body, parameters)) = self.functions.get(name).cloned().or(method) {
             return self.call_own(body, &parameters, receiver, arguments);
         }
@@ -363,19 +364,22 @@ impl Program<'_, '_, '_> {
         }
         let sends = SENDERS.iter().any(|sender| match sender.strip_prefix('.') {
             Some(method) => last == method && !receiver.is_empty(),
-            None => name == *sender || name.ends_with(&format!(".{sender}")),
+            None => is_or_ends_with(name, sender),
         });
         // An open connection knows its host; a file that is written to knows none.
-        let connected = receiver.parts.iter().any(|part| match part {
-            Part::Text(text) => {
-                text.contains("://")
-                    || host_in(text).is_some_and(|host| !host.ends_with(".txt") && !host.ends_with(".json"))
-            }
-            Part::Remote(_) => true,
-            _ => false,
-        });
+        let is_connected = || {
+            receiver.parts.iter().any(|part| match part {
+                Part::Text(text) => {
+                    text.contains("://")
+                        || host_in(text)
+                            .is_some_and(|host| !host.ends_with(".txt") && !host.ends_with(".json"))
+                }
+                Part::Remote(_) => true,
+                _ => false,
+            })
+        };
         let http = super::send::is_http(name);
-        if sends && connected && all.carries() && self.send(name, &receiver, &arguments, bytes) {
+        if sends && all.carries() && is_connected() && self.send(name, &receiver, &arguments, bytes) {
             return Value::unknown().followed_by(receiver);
         }
         if let Some(value) = self.special(name, &last, &receiver, &arguments, &all, bytes) {
@@ -473,6 +477,9 @@ impl Program<'_, '_, '_> {
         let returned = std::mem::take(&mut self.returned);
         self.depth += 10;
         self.active.push(body.start_byte());
+        if let Some((_, is_called)) = self.declared.get_mut(&body.start_byte()) {
+            *is_called = true;
+        }
         self.eval(body);
         self.active.pop();
         self.depth -= 10;

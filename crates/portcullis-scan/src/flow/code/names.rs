@@ -16,14 +16,20 @@ const CLIENTS: &[&str] = &[
     "got.extend",
 ];
 
+/// Whether a dotted name is this one, or ends with it as whole names.
+pub(super) fn is_or_ends_with(name: &str, end: &str) -> bool {
+    name.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
 impl Program<'_, '_, '_> {
     /// Notes imports, and the classes whose methods may be called above their definition.
     pub(super) fn declare_names(&mut self, node: Node<'_>, depth: usize) {
-        if depth > 40 {
+        // Most nodes are leaves, and walking costs something even where nothing is below.
+        if depth > 40 || node.child_count() == 0 {
             return;
         }
         let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children(&mut cursor) {
             match child.kind() {
                 "import_statement" | "import_from_statement" => self.import(child),
                 "class_definition" | "class_declaration" => self.declare_class(child),
@@ -159,7 +165,7 @@ impl Program<'_, '_, '_> {
         let path = self.path(value);
         let name = self.text(target).to_owned();
         let made = path.strip_suffix("()").unwrap_or(&path);
-        if CLIENTS.iter().any(|client| made == *client || made.ends_with(&format!(".{client}"))) {
+        if CLIENTS.iter().any(|client| is_or_ends_with(made, client)) {
             self.names.insert(name, "client".to_owned());
         } else if let Some(module) = self.loaded(value) {
             self.names.insert(name, module);
@@ -248,7 +254,7 @@ impl Program<'_, '_, '_> {
                     return path;
                 }
                 let path = self.path_within(function, depth + 1);
-                match CLIENTS.iter().any(|client| path == *client || path.ends_with(&format!(".{client}"))) {
+                match CLIENTS.iter().any(|client| is_or_ends_with(&path, client)) {
                     true if depth > 0 => "client".to_owned(),
                     _ => format!("{path}()"),
                 }

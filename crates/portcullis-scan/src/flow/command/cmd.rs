@@ -3,7 +3,7 @@
 //! There is no grammar for it here, and its language is small: variables between percent signs, `set`, `for /f`,
 //! carets that mean nothing. What a line does is the business of the programs in it, which are the same everywhere.
 
-use crate::flow::value::{Part, Value};
+use crate::flow::value::{Part, Text, Value};
 
 /// The script in the words of a shell.
 pub fn translated(script: Value) -> Value {
@@ -13,7 +13,7 @@ pub fn translated(script: Value) -> Value {
         let mut line = line;
         for part in &mut line.parts {
             if let Part::Text(text) = part {
-                *text = words(text, &mut quoted);
+                *text = Text::new(words(text, &mut quoted));
             }
         }
         quoted = false;
@@ -130,7 +130,7 @@ fn assignment(body: Value) -> Value {
     let mut value = super::after(&body, skipped + open + name.len() + 1);
     if let Some(Part::Text(last)) = value.parts.last_mut() {
         let length = last.trim_end().trim_end_matches('"').len();
-        last.truncate(length);
+        last.to_mut().truncate(length);
     }
     for part in value.parts {
         match part {
@@ -165,7 +165,7 @@ fn without_nul(mut line: Value) -> Value {
         if let Part::Text(text) = part
             && text.to_ascii_lowercase().contains(">nul")
         {
-            *text = text.replace(">nul", ">/dev/null").replace(">NUL", ">/dev/null");
+            *text = Text::new(text.replace(">nul", ">/dev/null").replace(">NUL", ">/dev/null"));
         }
     }
     line

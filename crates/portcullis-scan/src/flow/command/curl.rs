@@ -311,7 +311,7 @@ fn config(
         let mut value = after(&line, skip);
         if let Some(Part::Text(text)) = value.parts.last_mut() {
             let length = text.trim_end_matches(['"', ' ', '\r']).len();
-            text.truncate(length);
+            text.to_mut().truncate(length);
         }
         let name = match name.chars().next() {
             Some(letter) if name.len() == 1 => long_name(letter).to_owned(),
@@ -341,7 +341,7 @@ fn from_file(
     if let Some(Part::Text(text)) = path.parts.last_mut()
         && let Some(end) = text.find([';', ','])
     {
-        text.truncate(end);
+        text.to_mut().truncate(end);
     }
     match path.template().as_str() {
         "-" | "/dev/stdin" | ".-" => call.stdin.clone(),

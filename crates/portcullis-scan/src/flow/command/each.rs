@@ -79,7 +79,7 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut input = call.stdin.clone();
     if let Some(Part::Text(text)) = input.parts.last_mut() {
         let length = text.trim_end().len();
-        text.truncate(length);
+        text.to_mut().truncate(length);
     }
     let words_with_braces = words.iter().any(|word| word.value.template().contains("{}"));
     let place = place

@@ -557,7 +557,7 @@ fn read(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         if let Some(Part::Text(last)) = value.parts.last_mut() {
             // A line is read without its end.
             let length = last.trim_end_matches(['\n', '\r']).len();
-            last.truncate(length);
+            last.to_mut().truncate(length);
         }
         shell.set(&name, value, false);
     }

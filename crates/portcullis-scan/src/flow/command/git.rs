@@ -170,7 +170,7 @@ pub(super) fn git_config(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &
                     .rfind(".insteadof")
                     .or_else(|| last.to_ascii_lowercase().rfind(".pushinsteadof"))
             {
-                last.truncate(end);
+                last.to_mut().truncate(end);
             }
             shell.tracer.deliver(
                 url.clone(),

@@ -6,7 +6,7 @@ use super::{Call, REMOTE_CODE, each, encode, project};
 use crate::flow::script::Script;
 use crate::flow::shell::{self, Argument, Shell};
 use crate::flow::trace::ObservationKind;
-use crate::flow::value::{HopKind, Part, Value};
+use crate::flow::value::{HopKind, Part, Text, Value};
 use crate::flow::{JobState, Tracer};
 use crate::span::Bytes;
 
@@ -91,7 +91,7 @@ fn note_commands(state: &mut JobState, output: &Value) {
         let skipped = line.prefix().len() - prefix.len() + prefix.find('=').map_or(0, |at| at + 1);
         let mut rest = super::after(&line, skipped);
         if let Some(Part::Text(text)) = rest.parts.first_mut() {
-            *text = text.replacen("::", "=", 1);
+            *text = Text::new(text.replacen("::", "=", 1));
         }
         rest.push_text("\n");
         state.write(path, rest, true);
@@ -423,7 +423,7 @@ fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
                 let mut code = super::after(&line, indent);
                 for part in &mut code.parts {
                     if let Part::Text(text) = part {
-                        *text = text.replace("$$", "$");
+                        *text = Text::new(text.replace("$$", "$"));
                     }
                 }
                 run_text(shell, Language::Shell, code, Vec::new(), call.bytes);

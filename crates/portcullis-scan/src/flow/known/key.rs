@@ -14,17 +14,28 @@ const TRAILS_MAX: usize = 256;
 
 pub(super) type Key = [u8; 32];
 
+/// The ways by which the secrets that a step meets have come.
+#[derive(Clone)]
+pub(super) struct Ways {
+    pub(super) trails: Vec<Trail>,
+    /// The files that they may have come through: that of the step, and those that called it.
+    files: Vec<usize>,
+}
+
+impl Ways {
+    /// None yet, for the steps in one of the trace's files that others called.
+    pub(super) fn through(callers: &[usize], home: usize) -> Self {
+        Self { trails: Vec::new(), files: callers.iter().copied().chain([home]).collect() }
+    }
+}
+
 /// Adds a stretch with its length, so that no two lists of stretches give the same.
 pub(super) fn add(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_le_bytes());
     hash.update(bytes);
 }
 
-pub(super) fn add_values(
-    hash: &mut Sha256,
-    met: &mut Vec<Trail>,
-    values: &HashMap<String, Value>,
-) -> Option<()> {
+pub(super) fn add_values(hash: &mut Sha256, met: &mut Ways, values: &HashMap<String, Value>) -> Option<()> {
     for (name, value) in sorted(values) {
         add(hash, name.as_bytes());
         add_value(hash, met, value)?;
@@ -34,7 +45,7 @@ pub(super) fn add_values(
 }
 
 /// Adds a value. Of a secret's way it adds only which other secrets came the same way; the way itself is noted in `met`.
-pub(super) fn add_value(hash: &mut Sha256, met: &mut Vec<Trail>, value: &Value) -> Option<()> {
+pub(super) fn add_value(hash: &mut Sha256, met: &mut Ways, value: &Value) -> Option<()> {
     for part in &value.parts {
         let (kind, text) = match part {
             Part::Text(text) => (0, text.as_str()),
@@ -56,14 +67,14 @@ pub(super) fn add_value(hash: &mut Sha256, met: &mut Vec<Trail>, value: &Value) 
     Some(())
 }
 
-fn add_carried(hash: &mut Sha256, met: &mut Vec<Trail>, carried: &Carried) -> Option<()> {
+fn add_carried(hash: &mut Sha256, met: &mut Ways, carried: &Carried) -> Option<()> {
     // A hop in another file may be one that this step makes, too, and the same hop twice counts once.
-    if met.len() >= TRAILS_MAX || !carried.trail.is_in_workflow() {
+    if met.trails.len() >= TRAILS_MAX || !carried.trail.is_in(&met.files) {
         return None;
     }
-    let same = met.iter().position(|trail| trail.is(&carried.trail)).unwrap_or(met.len());
-    if same == met.len() {
-        met.push(carried.trail.clone());
+    let same = met.trails.iter().position(|trail| trail.is(&carried.trail)).unwrap_or(met.trails.len());
+    if same == met.trails.len() {
+        met.trails.push(carried.trail.clone());
     }
     hash.update([6, u8::from(carried.dropped), u8::from(carried.is_copied())]);
     hash.update((same as u64).to_le_bytes());

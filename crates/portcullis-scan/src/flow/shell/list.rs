@@ -134,9 +134,7 @@ impl Shell<'_, '_> {
                 None => (word::split(self.variables.get(name)?), from),
             },
         };
-        for element in &all {
-            self.tracer.charge(element);
-        }
+        self.tracer.charge_all(&all);
         Some(all.into_iter().skip(from).take(count.unwrap_or(usize::MAX)).collect())
     }
 

@@ -76,9 +76,19 @@ pub fn parse_tree(text: &str, language: &tree_sitter::Language) -> Option<Tree> 
     tree
 }
 
+thread_local! {
+    /// What a parser has taken of memory serves for the next script.
+    static PARSER: std::cell::RefCell<Parser> = std::cell::RefCell::new(Parser::new());
+}
+
 pub(super) fn parse_anew(text: &str, language: &tree_sitter::Language) -> Option<Tree> {
-    let mut parser = Parser::new();
+    PARSER.with_borrow_mut(|parser| parse_with(parser, text, language))
+}
+
+fn parse_with(parser: &mut Parser, text: &str, language: &tree_sitter::Language) -> Option<Tree> {
     parser.set_language(language).ok()?;
+    // One that was stopped would go on with the script before.
+    parser.reset();
     let mut reports = 0;
     let mut watch = |_: &tree_sitter::ParseState| {
         reports += 1;

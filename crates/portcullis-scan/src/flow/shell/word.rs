@@ -360,7 +360,7 @@ fn transform_literal(text: &str, operator: &str) -> Option<String> {
 fn trimmed(mut value: Value) -> Value {
     if let Some(Part::Text(text)) = value.parts.last_mut() {
         let length = text.trim_end_matches('\n').len();
-        text.truncate(length);
+        text.to_mut().truncate(length);
         if length == 0 {
             value.parts.pop();
         }
