@@ -433,10 +433,15 @@ fn opened(secret: &Secret) -> (u8, String) {
                 used.package.as_ref().map(|package| format!("`{}`", clip(&package.for_terminal(), 40)));
             let package = package.unwrap_or_else(|| "packages".to_owned());
             let path = clip(&used.path.for_terminal(), TEXT_MAX);
-            format!("publishes {package} on {} (claimed; {path}:{})", service(&used.registry), used.line)
+            // An action that takes a service's credential says whose it is, not that there are packages.
+            let publishes = used.registry == "testpypi"
+                || portcullis_scan::services::named(&used.registry).is_none_or(|service| service.publishes);
+            let what = if publishes { format!("publishes {package} on") } else { "used for".to_owned() };
+            format!("{what} {} (claimed; {path}:{})", service(&used.registry), used.line)
         })
         .collect();
-    (1, list(&uses, 2))
+    let publishes = uses.iter().any(|used| used.starts_with("publishes"));
+    (if publishes { 1 } else { 2 }, list(&uses, 2))
 }
 
 /// A signal's meaning without its example.
