@@ -28,6 +28,11 @@ pub(crate) fn check(rule: &str, source: &str, verdict: Verdict, secrets: &[&str]
     assert_eq!(worst, Some(verdict), "{rule}: {:?} in:\n{source}", of_rule[0].signals);
 }
 
+/// The worst that is said.
+pub(crate) fn worst(source: &str) -> Option<Verdict> {
+    seen(source).iter().map(|seen| weigh(seen.rule, &seen.signals)).max()
+}
+
 /// No rule sees anything.
 pub(crate) fn silent(source: &str) {
     let all = seen(source);

