@@ -532,6 +532,25 @@ mod tests {
     }
 
     #[test]
+    fn what_an_object_holds_already_is_not_added_again() {
+        let long = |of: &str| Value::text(of.repeat(REPEATED_MIN));
+        let mut value = long("a");
+        value.append_new(long("a"));
+        assert_eq!(value.size(), REPEATED_MIN);
+        value.append_new(Value::text("a"));
+        assert_eq!(value.size(), REPEATED_MIN + 1, "short texts cost less than the look");
+        // At the limit and past it.
+        for (before, kept) in [(LARGE_MIN - 1, true), (LARGE_MIN, false)] {
+            let mut value = Value::text("a".repeat(before));
+            value.append_new(long("b"));
+            assert_eq!(value.template().contains('b'), kept, "{before}");
+            value.append_new(Value::part(secret("TOKEN")));
+            value.append_new(Value::text("https://collector.example"));
+            assert!(value.carries() && value.template().contains("collector.example"), "{before}");
+        }
+    }
+
+    #[test]
     fn the_template_shows_what_stands_around_a_secret() {
         let mut value = Value::text("https://collector.example/");
         value.push(secret("TOKEN"));

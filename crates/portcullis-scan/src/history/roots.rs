@@ -55,9 +55,10 @@ struct Known {
 
 impl Known {
     fn entry(&self, folder: ObjectId, name: u32) -> Option<Entry> {
-        let mut entries =
-            self.folders.get(&folder)?.iter().filter_map(|number| self.entries.get(*number as usize));
-        Some(entries.find(|entry| entry.0 == name).map_or(Entry::Nothing, |entry| entry.1))
+        let entries =
+            self.folders.get(&folder)?.iter().rev().filter_map(|number| self.entries.get(*number as usize));
+        // Of two of the same name, which git makes in no tree, the last counts everywhere.
+        Some(entries.into_iter().find(|entry| entry.0 == name).map_or(Entry::Nothing, |entry| entry.1))
     }
 
     fn number(&mut self, entry: &TreeEntry) -> u32 {
@@ -101,7 +102,7 @@ impl Roots {
     /// What a name is in each of these folders, or `None` for those that were not kept; nothing at all where no folder has
     /// the name.
     pub(crate) fn column(&self, folders: impl Iterator<Item = ObjectId>, name: &str) -> Column {
-        let Ok(known) = self.0.read() else { return Column::Nowhere };
+        let Ok(known) = self.0.read() else { return Column::Of(Vec::new()) };
         let name = known.names.get(name).copied();
         if name.is_none() && !known.is_cut {
             return Column::Nowhere;
@@ -126,4 +127,45 @@ pub(crate) enum Column {
     Nowhere,
     /// By folder.
     Of(Vec<Option<Entry>>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(last: u8) -> ObjectId {
+        ObjectId::Sha1([last; 20])
+    }
+
+    fn file(name: &str, last: u8) -> TreeEntry {
+        TreeEntry { name: name.to_owned(), is_tree: false, is_file: true, is_link: false, id: id(last) }
+    }
+
+    #[test]
+    fn a_folder_is_kept_at_the_limit_and_not_past_it() {
+        let limits: [fn(&mut Known); 2] = [
+            |known| known.kept = KEPT_MAX - 1,
+            |known| known.entries = vec![(u32::MAX, Entry::Nothing); DISTINCT_MAX - 1],
+        ];
+        for fill in limits {
+            let roots = Roots::default();
+            fill(&mut roots.0.write().unwrap());
+            roots.keep(id(1), &[file("a", 9)]);
+            assert_eq!(roots.entry(id(1), "a"), Some(Entry::File(id(9))));
+            assert!(matches!(roots.column([id(1)].into_iter(), "b"), Column::Nowhere));
+            roots.keep(id(2), &[file("b", 9)]);
+            assert_eq!(roots.entry(id(2), "b"), None, "to be looked up");
+            let Column::Of(column) = roots.column([id(1), id(2)].into_iter(), "b") else {
+                panic!("what was not kept is not nowhere")
+            };
+            assert_eq!(column, [Some(Entry::Nothing), None]);
+        }
+    }
+
+    #[test]
+    fn of_two_of_the_same_name_the_last_counts() {
+        let roots = Roots::default();
+        roots.keep(id(1), &[file("a", 7), file("b", 1), file("a", 8)]);
+        assert_eq!(roots.entry(id(1), "a"), Some(Entry::File(id(8))));
+    }
 }
