@@ -2,7 +2,7 @@
 
 use super::edit::{edit, edits};
 use super::encode::{archive, base64, encrypting, hex, openssl, translate};
-use super::{Call, after};
+use super::{Call, after, jq};
 use crate::flow::shell::Shell;
 use crate::flow::value::{Encoding, HopKind, Part, Source, Value};
 
@@ -150,52 +150,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             let content = input(shell, call);
             if content.literal().is_some() { content } else { narrowed(content) }
         }
-        "jq" | "yq" | "xq" => {
-            let mut content = input(shell, call);
-            if content.carries() && names_a_setting(call) {
-                return Some(Value::unknown());
-            }
-            if let Some(found) = super::text::jq(call, &content) {
-                return Some(found);
-            }
-            if content.carries() && takes_a_field(call) {
-                let hop = shell.hop(HopKind::Carry, "a field of it", call.bytes);
-                content = content.field(&hop);
-            }
-            content.append(call.joined().only_carried());
-            let texts = call.texts();
-            let named = |at: usize| {
-                at.checked_sub(1)
-                    .and_then(|before| texts.get(before))
-                    .is_some_and(|before| before.starts_with("--arg"))
-            };
-            // `env.NAME`, `$ENV.NAME`: these and no others.
-            let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
-            let named_in_program: Vec<String> = ["env.", "$ENV."]
-                .iter()
-                .flat_map(|mark| program.split(mark).skip(1))
-                .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
-                .filter(|name: &String| !name.is_empty())
-                .collect();
-            let whole =
-                program.matches("env").count() + program.matches("$ENV").count() > named_in_program.len();
-            if !named_in_program.is_empty() && !whole {
-                for name in named_in_program {
-                    content.append(shell.variable(&name));
-                }
-                return Some(changed_by_program(shell, call, content, &program));
-            }
-            let reads_environment = texts.iter().enumerate().any(|(at, text)| {
-                text.contains("$ENV")
-                    || (!named(at)
-                        && (text == "env"
-                            || ["env|", "env.", "env "].iter().any(|start| text.starts_with(start))))
-            });
-            if reads_environment {
-                content.append(shell.dump_environment(call.bytes));
-            }
-            changed_by_program(shell, call, content, &program)
-        }
+        "jq" | "yq" | "xq" => jq::run(shell, call),
         "envsubst" => substitute(shell, call),
         "tee" => {
             for operand in call.operands() {
@@ -278,56 +233,6 @@ fn certutil(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     };
     let path = to.value.clone();
     shell.write_to(&path, content, false, call.bytes);
-}
-
-/// Fields of a key's document that are no secret: its project, its account.
-pub(in crate::flow) const SETTINGS: &[&str] = &[
-    "project_id",
-    "client_email",
-    "client_id",
-    "clientId",
-    "type",
-    "email",
-    "name",
-    "region",
-    "account_id",
-    "tenantId",
-    "subscriptionId",
-    "private_key_id",
-    "token_uri",
-    "auth_uri",
-    "universe_domain",
-    "username",
-    "url",
-    "host",
-    "id",
-];
-
-/// Whether a program of jq's takes a field out of a document and prints it as it is.
-fn takes_a_field(call: &Call<'_>) -> bool {
-    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
-    let program = program.trim();
-    let path = program.strip_prefix('.').unwrap_or("");
-    path.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '[' | '"'))
-        && !["@base64", "length", "keys", "type", "has("].iter().any(|word| program.contains(word))
-        || program.starts_with("to_entries")
-}
-
-/// What a program of jq's does to the form of what it prints.
-fn changed_by_program(shell: &mut Shell<'_, '_>, call: &Call<'_>, content: Value, program: &str) -> Value {
-    let apart = ["explode", "split(\"\")", "scan(\".\")"];
-    if content.carries() && apart.iter().any(|word| program.contains(word)) {
-        return encode(shell, call, content, Encoding::Spaced);
-    }
-    let encoded = program.matches("@base64").count().saturating_sub(2 * program.matches("@base64d").count());
-    (0..encoded.min(2)).fold(content, |content, _| encode(shell, call, content, Encoding::Base64))
-}
-
-/// Whether jq takes out of a key's document what is no secret in it.
-fn names_a_setting(call: &Call<'_>) -> bool {
-    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
-    let path = program.trim().strip_prefix('.').unwrap_or("");
-    SETTINGS.contains(&path.trim_matches('"'))
 }
 
 /// Whether something is searched for the form in which the runner's process holds secrets.

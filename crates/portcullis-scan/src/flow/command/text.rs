@@ -1,4 +1,4 @@
-//! Lines and fields of text that is known: `cut`, `head`, `grep`, `sed s`, `awk print`, `jq` on literals.
+//! Lines and fields of text that is known: `cut`, `head`, `grep`, `sed s`, `awk print`.
 //!
 //! An address hidden in a list, behind a field, or in a template comes out of these; where their program is more than
 //! what stands here, or the text is not known, nothing is guessed.
@@ -422,41 +422,6 @@ fn printed(
     Some(out)
 }
 
-/// `jq -n '"a" + "b"'`, and a plain path into JSON that is known.
-pub(super) fn jq(call: &Call<'_>, content: &Value) -> Option<Value> {
-    let filter = call.operands().first()?.value.literal()?.trim().to_owned();
-    if filter.starts_with('"') {
-        let mut out = String::new();
-        for piece in filter.split('+') {
-            out.push_str(
-                piece
-                    .trim()
-                    .strip_prefix('"')?
-                    .strip_suffix('"')
-                    .filter(|text| !text.contains(['\\', '"']))?,
-            );
-        }
-        return Some(Value::text(out));
-    }
-    let path = filter.strip_prefix('.')?;
-    let document: serde_json::Value = serde_json::from_str(content.literal()?.trim()).ok()?;
-    let mut at = &document;
-    for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
-        let step = step.trim_matches(['"', '?']);
-        at = match step.parse::<usize>() {
-            Ok(index) => at.get(index)?,
-            Err(_) if step.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') => {
-                at.get(step)?
-            }
-            Err(_) => return None,
-        };
-    }
-    Some(Value::text(match at {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -500,12 +465,5 @@ mod tests {
             assert_eq!(changed.as_deref(), Some("https://collector.example/in"));
         }
         assert!(with("sed", &["1d"], |call| sed(call, &content)).is_none());
-    }
-
-    #[test]
-    fn json_is_looked_into() {
-        let content = Value::text(r#"{"a":{"u":["x","y"]}}"#);
-        assert_eq!(text(with("jq", &["-r", ".a.u[1]"], |call| jq(call, &content))).as_deref(), Some("y"));
-        assert!(with("jq", &[".a | keys"], |call| jq(call, &content)).is_none());
     }
 }

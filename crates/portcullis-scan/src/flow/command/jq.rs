@@ -1,0 +1,159 @@
+//! `jq` and its kin: fields of documents, and what a program does to the form of what it prints.
+
+use super::Call;
+use super::filter::{encode, input};
+use crate::flow::shell::Shell;
+use crate::flow::value::{Encoding, HopKind, Value};
+
+/// What it prints.
+pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
+    let mut content = input(shell, call);
+    if content.carries() && names_a_setting(call) {
+        return Value::unknown();
+    }
+    if let Some(found) = literal(call, &content) {
+        return found;
+    }
+    if content.carries() && takes_a_field(call) {
+        let hop = shell.hop(HopKind::Carry, "a field of it", call.bytes);
+        content = content.field(&hop);
+    }
+    content.append(call.joined().only_carried());
+    let texts = call.texts();
+    let named = |at: usize| {
+        at.checked_sub(1)
+            .and_then(|before| texts.get(before))
+            .is_some_and(|before| before.starts_with("--arg"))
+    };
+    // `env.NAME`, `$ENV.NAME`: these and no others.
+    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let named_in_program: Vec<String> = ["env.", "$ENV."]
+        .iter()
+        .flat_map(|mark| program.split(mark).skip(1))
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect();
+    let whole = program.matches("env").count() + program.matches("$ENV").count() > named_in_program.len();
+    if !named_in_program.is_empty() && !whole {
+        for name in named_in_program {
+            content.append(shell.variable(&name));
+        }
+        return changed_by_program(shell, call, content, &program);
+    }
+    let reads_environment = texts.iter().enumerate().any(|(at, text)| {
+        text.contains("$ENV")
+            || (!named(at)
+                && (text == "env" || ["env|", "env.", "env "].iter().any(|start| text.starts_with(start))))
+    });
+    if reads_environment {
+        content.append(shell.dump_environment(call.bytes));
+    }
+    changed_by_program(shell, call, content, &program)
+}
+
+/// Fields of a key's document that are no secret: its project, its account.
+pub(in crate::flow) const SETTINGS: &[&str] = &[
+    "project_id",
+    "client_email",
+    "client_id",
+    "clientId",
+    "type",
+    "email",
+    "name",
+    "region",
+    "account_id",
+    "tenantId",
+    "subscriptionId",
+    "private_key_id",
+    "token_uri",
+    "auth_uri",
+    "universe_domain",
+    "username",
+    "url",
+    "host",
+    "id",
+];
+
+/// Whether a program of jq's takes a field out of a document and prints it as it is.
+fn takes_a_field(call: &Call<'_>) -> bool {
+    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let program = program.trim();
+    let path = program.strip_prefix('.').unwrap_or("");
+    path.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '[' | '"'))
+        && !["@base64", "length", "keys", "type", "has("].iter().any(|word| program.contains(word))
+        || program.starts_with("to_entries")
+}
+
+/// What a program of jq's does to the form of what it prints.
+fn changed_by_program(shell: &mut Shell<'_, '_>, call: &Call<'_>, content: Value, program: &str) -> Value {
+    let apart = ["explode", "split(\"\")", "scan(\".\")"];
+    if content.carries() && apart.iter().any(|word| program.contains(word)) {
+        return encode(shell, call, content, Encoding::Spaced);
+    }
+    let encoded = program.matches("@base64").count().saturating_sub(2 * program.matches("@base64d").count());
+    (0..encoded.min(2)).fold(content, |content, _| encode(shell, call, content, Encoding::Base64))
+}
+
+/// Whether jq takes out of a key's document what is no secret in it.
+fn names_a_setting(call: &Call<'_>) -> bool {
+    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let path = program.trim().strip_prefix('.').unwrap_or("");
+    SETTINGS.contains(&path.trim_matches('"'))
+}
+
+/// `jq -n '"a" + "b"'`, and a plain path into JSON that is known.
+fn literal(call: &Call<'_>, content: &Value) -> Option<Value> {
+    let filter = call.operands().first()?.value.literal()?.trim().to_owned();
+    if filter.starts_with('"') {
+        let mut out = String::new();
+        for piece in filter.split('+') {
+            out.push_str(
+                piece
+                    .trim()
+                    .strip_prefix('"')?
+                    .strip_suffix('"')
+                    .filter(|text| !text.contains(['\\', '"']))?,
+            );
+        }
+        return Some(Value::text(out));
+    }
+    let path = filter.strip_prefix('.')?;
+    let document: serde_json::Value = serde_json::from_str(content.literal()?.trim()).ok()?;
+    let mut at = &document;
+    for step in path.split(['.', '[', ']']).filter(|step| !step.is_empty()) {
+        let step = step.trim_matches(['"', '?']);
+        at = match step.parse::<usize>() {
+            Ok(index) => at.get(index)?,
+            Err(_) if step.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') => {
+                at.get(step)?
+            }
+            Err(_) => return None,
+        };
+    }
+    Some(Value::text(match at {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::shell::Argument;
+    use crate::span::Bytes;
+
+    fn found(words: &[&str]) -> Option<String> {
+        let bytes = Bytes::new(0..0);
+        let arguments: Vec<Argument> =
+            words.iter().map(|word| Argument { value: Value::text(*word), bytes }).collect();
+        let call = Call { name: "jq", arguments: &arguments, stdin: Value::empty(), bytes };
+        let content = Value::text(r#"{"a":{"u":["x","y"]}}"#);
+        literal(&call, &content).map(|value| value.template().trim_end().to_owned())
+    }
+
+    #[test]
+    fn json_is_looked_into() {
+        assert_eq!(found(&["-r", ".a.u[1]"]).as_deref(), Some("y"));
+        assert!(found(&[".a | keys"]).is_none());
+    }
+}
