@@ -154,11 +154,7 @@ impl Evidence<'_> {
         if self.masquerades() {
             signals.insert(Signal::Masquerade);
         }
-        let jobs: BTreeSet<usize> = group
-            .iter()
-            .filter_map(|at| self.trace.deliveries.get(*at))
-            .map(|delivery| delivery.job)
-            .collect();
+        let jobs = self.job_numbers(group);
         for observation in
             self.trace.observations.iter().filter(|observation| jobs.contains(&observation.job))
         {
@@ -187,18 +183,31 @@ impl Evidence<'_> {
         self.carried(group).iter().any(|one| one.source != Source::Environment)
     }
 
+    fn job_numbers(&self, group: &[usize]) -> BTreeSet<usize> {
+        group.iter().filter_map(|at| self.trace.deliveries.get(*at)).map(|delivery| delivery.job).collect()
+    }
+
+    /// The jobs from which a group of deliveries goes out, each once.
+    pub fn jobs_of(&self, group: &[usize]) -> impl Iterator<Item = &crate::workflow::Job> {
+        self.job_numbers(group).into_iter().filter_map(|job| self.workflow.jobs.get(job))
+    }
+
+    /// Whether a job may ask for identity tokens.
+    pub fn may_mint(&self, job: &crate::workflow::Job) -> bool {
+        let permissions = job.permissions.as_ref().or(self.workflow.permissions.as_ref());
+        permissions.is_some_and(|permissions| {
+            permissions.text() == Some("write-all")
+                || permissions.get("id-token").and_then(|right| right.text()) == Some("write")
+        })
+    }
+
     /// Whether the job of a delivery has a key or password for machines among its secrets, by which it logs in to one.
     pub fn holds_machine_key(&self, group: &[usize]) -> bool {
         const KEYS: &[&str] = &["SSH", "RSA", "ED25519", "PEM", "SSHPASS"];
         // Where `ssh` looks for its key, by its own programs.
         const HOLDERS: &[&str] =
             &["ssh-add", "sshpass", "/.ssh/", "ssh -i", "scp -i", "rsync -e \"ssh -i", "rsync -e 'ssh -i"];
-        let jobs: BTreeSet<usize> = group
-            .iter()
-            .filter_map(|at| self.trace.deliveries.get(*at))
-            .map(|delivery| delivery.job)
-            .collect();
-        let of_jobs = || jobs.iter().filter_map(|job| self.workflow.jobs.get(*job));
+        let of_jobs = || self.jobs_of(group);
         // A machine of the owner's own may have a key on its disk.
         if of_jobs().any(crate::workflow::Job::is_self_hosted) {
             return true;
@@ -230,33 +239,17 @@ impl Evidence<'_> {
     /// Whether the jobs of a group may have a login to a machine of the owner's own: any secret beside those that are sent, an
     /// identity token, or a machine of the owner's own, which may hold a key.
     pub fn may_log_in(&self, group: &[usize], sent: &BTreeSet<String>) -> bool {
-        let jobs: BTreeSet<usize> = group
-            .iter()
-            .filter_map(|at| self.trace.deliveries.get(*at))
-            .map(|delivery| delivery.job)
-            .collect();
         let named = |text: &str| crate::analysis::names_in(text).iter().any(|name| !sent.contains(name));
         let everywhere = self.workflow.env.iter().filter_map(|entry| entry.node.text()).any(named);
         everywhere
-            || jobs.iter().filter_map(|job| self.workflow.jobs.get(*job)).any(|job| {
-                let permissions = job.permissions.as_ref().or(self.workflow.permissions.as_ref());
-                let identity = permissions.is_some_and(|permissions| {
-                    permissions.text() == Some("write-all")
-                        || permissions.get("id-token").and_then(|right| right.text()) == Some("write")
-                });
-                job.is_self_hosted() || identity || self.texts_of(job).into_iter().any(named)
+            || self.jobs_of(group).any(|job| {
+                job.is_self_hosted() || self.may_mint(job) || self.texts_of(job).into_iter().any(named)
             })
     }
 
-    /// Whether a key of a cloud stands in the jobs of a group as it is (AWS documents these beginnings of its key ids).
+    /// Whether a key of a cloud stands in the jobs of a group as it is.
     pub fn names_key_in_text(&self, group: &[usize]) -> bool {
-        let jobs: BTreeSet<usize> = group
-            .iter()
-            .filter_map(|at| self.trace.deliveries.get(*at))
-            .map(|delivery| delivery.job)
-            .collect();
-        let jobs = jobs.iter().filter_map(|job| self.workflow.jobs.get(*job));
-        jobs.flat_map(|job| self.texts_of(job)).any(|text| text.contains("AKIA") || text.contains("ASIA"))
+        self.jobs_of(group).flat_map(|job| self.texts_of(job)).any(holds_key_of_aws)
     }
 
     /// The texts of a job in which secrets can be named: its variables, scripts and inputs.
@@ -312,6 +305,14 @@ impl Evidence<'_> {
         let name = self.workflow.name.as_deref().unwrap_or("").to_ascii_lowercase();
         MASKS.iter().any(|mask| name.contains(mask))
     }
+}
+
+/// Whether the id of a key of AWS stands in a text (AWS IAM, "Unique identifiers": `AKIA` and `ASIA` begin those of keys, and
+/// capitals and digits follow, at least twelve).
+pub fn holds_key_of_aws(text: &str) -> bool {
+    ["AKIA", "ASIA"].iter().flat_map(|start| text.split(start).skip(1)).any(|rest| {
+        rest.bytes().take_while(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()).count() >= 12
+    })
 }
 
 /// Whether it was read from the file in which an action had left it as a login.

@@ -21,8 +21,8 @@ use crate::login::{is_login_address, is_login_only, is_own_product, is_own_regis
 use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{
-    Evidence, Sighting, Technique, is_namesake, named_secrets, one_login, resembles, several_purposes, stem,
-    unrelated, unrelated_to_each_other,
+    Evidence, Sighting, Technique, holds_key_of_aws, is_namesake, named_secrets, one_login, resembles,
+    several_purposes, stem, unrelated, unrelated_to_each_other,
 };
 
 /// See the module's documentation.
@@ -268,14 +268,12 @@ fn is_minted_for(one: &Carried, host: &str) -> bool {
 /// Whether the jobs of a group have a login to a service: a secret of its kind, an action that takes one, an identity token, or a
 /// machine of the owner's own, which may hold anything.
 fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::services::Service) -> bool {
-    let jobs: BTreeSet<usize> =
-        group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery.job).collect();
     let own = |of: Option<&crate::services::Service>| of.is_some_and(|of| of.name == service.name);
-    jobs.iter().filter_map(|job| evidence.workflow.jobs.get(*job)).any(|job| {
+    evidence.jobs_of(group).any(|job| {
         let texts = evidence.texts_of(job);
         // A key that is none of the repository's secrets is somebody else's, whatever else the job names: one that stands in the
-        // file (AWS documents these beginnings of its key ids), or that is put together while it runs.
-        if texts.iter().any(|text| text.contains("AKIA") || text.contains("ASIA") || sets_foreign_key(text)) {
+        // file, or that is put together while it runs.
+        if texts.iter().any(|text| holds_key_of_aws(text) || sets_foreign_key(text)) {
             return false;
         }
         let named = texts.iter().flat_map(|text| crate::analysis::names_in(text));
@@ -283,14 +281,9 @@ fn holds_login_of(evidence: &Evidence<'_>, group: &[usize], service: &crate::ser
             .runs_on
             .iter()
             .any(|label| ["ubuntu", "windows", "macos"].iter().any(|os| label.starts_with(os)));
-        let permissions = job.permissions.as_ref().or(evidence.workflow.permissions.as_ref());
-        let identity = permissions.is_some_and(|permissions| {
-            permissions.text() == Some("write-all")
-                || permissions.get("id-token").and_then(|right| right.text()) == Some("write")
-        });
         let actions = job.steps.iter().filter_map(|step| step.uses.as_ref()?.text());
         !hosted
-            || identity
+            || evidence.may_mint(job)
             || actions.into_iter().any(|uses| {
                 own(crate::services::of_action(&uses.split('@').next().unwrap_or("").to_ascii_lowercase()))
             })
