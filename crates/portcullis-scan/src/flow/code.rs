@@ -391,6 +391,13 @@ impl Program<'_, '_, '_> {
         }
     }
 
+    /// The body of a function is followed, so that it needs no look of its own at the end.
+    fn note_call(&mut self, body: Node<'_>) {
+        if let Some((_, is_called)) = self.declared.get_mut(&body.start_byte()) {
+            *is_called = true;
+        }
+    }
+
     /// Functions that nobody called may be callbacks.
     fn eval_uncalled(&mut self) {
         let uncalled = self.declared.iter().filter(|(_, (_, is_called))| !is_called);
@@ -407,6 +414,9 @@ impl Program<'_, '_, '_> {
     }
 
     fn body_of(&mut self, node: Node<'_>) -> Value {
+        if let Some(body) = node.child_by_field_name("body") {
+            self.note_call(body);
+        }
         let returned = std::mem::take(&mut self.returned);
         let mut value = node.child_by_field_name("body").map_or_else(Value::empty, |body| self.eval(body));
         for one in std::mem::replace(&mut self.returned, returned) {

@@ -477,9 +477,7 @@ impl Program<'_, '_, '_> {
         let returned = std::mem::take(&mut self.returned);
         self.depth += 10;
         self.active.push(body.start_byte());
-        if let Some((_, is_called)) = self.declared.get_mut(&body.start_byte()) {
-            *is_called = true;
-        }
+        self.note_call(body);
         self.eval(body);
         self.active.pop();
         self.depth -= 10;
