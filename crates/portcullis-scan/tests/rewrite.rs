@@ -192,7 +192,7 @@ fn keeps_its_promises(name: &str, text: &str) {
     }
     for line in text.lines().filter(|line| line.trim_start().starts_with('#')) {
         // The line before it, which held the dash of its step, may have moved away.
-        let is_kept = |kept: &str| kept.trim().trim_start_matches("- ") == line.trim();
+        let is_kept = |kept: &str| kept.trim().trim_start_matches(['-', ' ']) == line.trim();
         assert!(fixed.text.lines().any(is_kept), "lost {line:?}: {}", says());
     }
     let returns = |text: &str| (text.matches("\r\n").count(), text.matches('\n').count());

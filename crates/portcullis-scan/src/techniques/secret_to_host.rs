@@ -774,6 +774,13 @@ mod tests {
         // Near miss: the job logs in with what is the repository's own.
         let login = "      - uses: aws-actions/configure-aws-credentials@v4\n        with: {role-to-assume: x, aws-region: y}\n";
         check("secret-to-host", &text(login), Verdict::Suspicious, names, places);
+        // A name that begins like a key is none; a key is, beside the login as well.
+        for (more, verdict) in
+            [("REGION_IN_ASIA", Verdict::Suspicious), ("AKIAEXAMPLEEXAMPLE00", Verdict::Malicious)]
+        {
+            let said = format!("{login}      - run: echo {more}\n");
+            check("secret-to-host", &text(&said), verdict, names, places);
+        }
         let handed =
             "      - run: 'true'\n        env: {AWS_ACCESS_KEY_ID: '${{ secrets.BUCKET_KEY_ID }}'}\n";
         check("secret-to-host", &text(handed), Verdict::Suspicious, names, places);
