@@ -151,7 +151,7 @@ impl Reader<'_> {
         }
         let mut heads = Vec::new();
         for reference in references.iter().filter(|reference| !reference.name.starts_with("refs/replace/")) {
-            match self.objects.peel(reference.id) {
+            match self.objects.peel(reference.id, &known) {
                 Ok(Some(commit)) => heads.push((reference.name.clone(), commit)),
                 Ok(None) => {}
                 Err(error) => self.object_problem(&error),
@@ -159,7 +159,7 @@ impl Reader<'_> {
         }
         if let Some(id) = self.objects.detached_head() {
             // Somebody stands there; whose commit it is, that doesn't say.
-            match self.objects.peel(id) {
+            match self.objects.peel(id, &known) {
                 Ok(Some(commit)) => heads.push(("HEAD".to_owned(), commit)),
                 Ok(None) => {}
                 Err(error) => self.object_problem(&error),
@@ -290,7 +290,10 @@ impl Reader<'_> {
         let read: Vec<_> = trees
             .into_par_iter()
             .with_min_len(64)
-            .map_init(&handle, |objects, id| (id, roots(objects, id, &tops)))
+            .map_init(
+                || (handle(), tops.reading()),
+                |(objects, reading), id| (id, objects.with_tree(id, |tree| reading.keep(id, tree))),
+            )
             .collect();
         for (id, roots) in read {
             match roots {
@@ -390,17 +393,6 @@ impl Reader<'_> {
         self.folders.insert(tree, Arc::clone(&found));
         found
     }
-}
-
-/// The entries of a root tree that can lead to a workflow or an action.
-fn roots(objects: &Objects, tree: ObjectId, tops: &Roots) -> Result<Vec<TreeEntry>, ObjectError> {
-    let leads = |entry: &TreeEntry| {
-        let folder = matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo");
-        (entry.is_tree && folder) || (entry.is_file && crate::source::is_workflow_path(&entry.name))
-    };
-    let entries = objects.tree(tree)?;
-    tops.keep(tree, &entries);
-    Ok(entries.into_iter().filter(leads).collect())
 }
 
 /// Indices of the commits, parents before children; by time among equals, so that two scans agree.

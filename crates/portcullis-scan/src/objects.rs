@@ -104,6 +104,19 @@ pub struct TreeEntry {
     pub id: ObjectId,
 }
 
+impl TreeEntry {
+    /// An entry as it is stored; what is not UTF-8 in its name is shown as such.
+    pub(crate) fn of(stored: &gix::objs::tree::EntryRef<'_>) -> Self {
+        Self {
+            name: String::from_utf8_lossy(stored.filename).into_owned(),
+            is_tree: stored.mode.is_tree(),
+            is_file: stored.mode.is_blob(),
+            is_link: stored.mode.is_link(),
+            id: stored.oid.to_owned(),
+        }
+    }
+}
+
 /// A reference with what it points to.
 #[derive(Clone, Debug)]
 pub struct Reference {
@@ -297,24 +310,27 @@ impl Objects {
         id: ObjectId,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<TreeEntry>, ObjectError> {
-        self.read_with(id, TREE_MAX, |kind, data| {
-            if kind != gix::object::Kind::Tree {
-                return Err(ObjectError::Broken(id));
-            }
+        self.with_tree(id, |data| {
             let mut entries = Vec::new();
             for entry in gix::objs::TreeRefIter::from_bytes(data, id.kind()) {
                 let entry = entry.map_err(|_| ObjectError::Broken(id))?;
                 if wanted(entry.filename) {
-                    entries.push(TreeEntry {
-                        name: String::from_utf8_lossy(entry.filename).into_owned(),
-                        is_tree: entry.mode.is_tree(),
-                        is_file: entry.mode.is_blob(),
-                        is_link: entry.mode.is_link(),
-                        id: entry.oid.to_owned(),
-                    });
+                    entries.push(TreeEntry::of(&entry));
                 }
             }
             Ok(entries)
+        })
+    }
+
+    /// A tree's bytes, for as long as they are looked at.
+    pub(crate) fn with_tree<R>(
+        &self,
+        id: ObjectId,
+        use_it: impl FnOnce(&[u8]) -> Result<R, ObjectError>,
+    ) -> Result<R, ObjectError> {
+        self.read_with(id, TREE_MAX, |kind, data| match kind {
+            gix::object::Kind::Tree => use_it(data),
+            _ => Err(ObjectError::Broken(id)),
         })
     }
 
@@ -330,9 +346,16 @@ impl Objects {
         if kind == gix::object::Kind::Blob { Ok(data) } else { Err(ObjectError::Broken(id)) }
     }
 
-    /// The commit behind an object: itself, or what a chain of tags leads to.
-    pub fn peel(&self, mut id: ObjectId) -> Result<Option<ObjectId>, ObjectError> {
+    /// The commit behind an object: itself, or what a chain of tags leads to. What is in `commits` is one, and not read.
+    pub fn peel(
+        &self,
+        mut id: ObjectId,
+        commits: &HashSet<ObjectId>,
+    ) -> Result<Option<ObjectId>, ObjectError> {
         for _ in 0..16 {
+            if commits.contains(&id) {
+                return Ok(Some(id));
+            }
             let (kind, data) = self.read(id, COMMIT_MAX.max(TREE_MAX)).or_else(|error| match error {
                 ObjectError::TooLarge(..) => Ok((gix::object::Kind::Blob, Vec::new())),
                 other => Err(other),

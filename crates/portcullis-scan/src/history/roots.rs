@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use gix::ObjectId;
+use gix::objs::TreeRefIter;
 
-use crate::objects::TreeEntry;
+use crate::objects::{ObjectError, TreeEntry};
 
 /// Most entries of all folders together that are kept.
 const KEPT_MAX: usize = 16 * 1024 * 1024;
@@ -75,19 +76,104 @@ impl Known {
         }
         number
     }
+
+    /// The number of an entry, as long as there is room for one more.
+    fn number_within(&mut self, entry: &TreeEntry) -> Option<u32> {
+        (self.entries.len() < DISTINCT_MAX).then(|| self.number(entry))
+    }
+
+    fn keep(&mut self, folder: ObjectId, numbers: Option<Box<[u32]>>) {
+        match numbers {
+            Some(numbers) if self.kept + numbers.len() <= KEPT_MAX => {
+                self.kept += numbers.len();
+                self.folders.insert(folder, numbers);
+            }
+            _ => self.is_cut = true,
+        }
+    }
+}
+
+/// Reads folders one after the other. Most entries of one stood in the one before, byte for byte: those are neither decoded
+/// nor looked up again.
+pub(super) struct Reading<'r> {
+    roots: &'r Roots,
+    /// The folder before, and where its entries end in it.
+    bytes: Vec<u8>,
+    entries: Vec<Stored>,
+}
+
+/// An entry of the folder before.
+#[derive(Clone, Copy)]
+struct Stored {
+    start: usize,
+    end: usize,
+    /// Its number, if there was room for it.
+    number: Option<u32>,
+    leads: bool,
+}
+
+impl Reading<'_> {
+    /// Keeps what stands in a folder, as long as there is room, and returns what can lead to a workflow or an action.
+    pub(super) fn keep(&mut self, folder: ObjectId, tree: &[u8]) -> Result<Vec<TreeEntry>, ObjectError> {
+        let before = std::mem::take(&mut self.entries);
+        let earlier = std::mem::take(&mut self.bytes);
+        let mut leading = Vec::new();
+        let mut read: Vec<Stored> = Vec::with_capacity(before.len() + 1);
+        let (mut at, mut start) = (0, 0);
+        while let Some(rest) = tree.get(start..).filter(|rest| !rest.is_empty()) {
+            // One that is gone is stepped over; one that is new leaves the place as it is.
+            let same = (at..at + 2).find_map(|at| {
+                let entry = before.get(at)?;
+                rest.starts_with(earlier.get(entry.start..entry.end)?).then_some((at, *entry))
+            });
+            let entry = match same {
+                Some((place, entry)) => {
+                    at = place + 1;
+                    Stored { start, end: start + entry.end - entry.start, ..entry }
+                }
+                None => {
+                    let broken = || ObjectError::Broken(folder);
+                    let stored = TreeRefIter::from_bytes(rest, folder.kind()).next();
+                    let stored = stored.and_then(Result::ok).ok_or_else(broken)?;
+                    let name = rest.iter().position(|byte| *byte == 0).ok_or_else(broken)?;
+                    let replaced = before.get(at).and_then(|entry| earlier.get(entry.start..entry.end));
+                    if replaced.zip(rest.get(..=name)).is_some_and(|(old, name)| old.starts_with(name)) {
+                        at += 1;
+                    }
+                    let entry = TreeEntry::of(&stored);
+                    let number = self.roots.0.write().ok().and_then(|mut known| known.number_within(&entry));
+                    let end = start + name + 1 + folder.kind().len_in_bytes();
+                    Stored { start, end, number, leads: leads(&entry) }
+                }
+            };
+            if entry.leads {
+                let stored = TreeRefIter::from_bytes(rest, folder.kind()).next();
+                leading.extend(stored.and_then(Result::ok).map(|stored| TreeEntry::of(&stored)));
+            }
+            start = entry.end;
+            read.push(entry);
+        }
+        if let Ok(mut known) = self.roots.0.write() {
+            known.keep(folder, read.iter().map(|entry| entry.number).collect());
+        }
+        self.entries = read;
+        self.bytes = earlier;
+        self.bytes.clear();
+        self.bytes.extend_from_slice(tree);
+        Ok(leading)
+    }
+}
+
+/// Whether an entry of a top folder can lead to a workflow or an action.
+fn leads(entry: &TreeEntry) -> bool {
+    let folder = matches!(entry.name.as_str(), ".github" | ".gitea" | ".forgejo");
+    (entry.is_tree && folder) || (entry.is_file && crate::source::is_workflow_path(&entry.name))
 }
 
 impl Roots {
-    /// Keeps what stands in a folder, as long as there is room.
-    pub(super) fn keep(&self, folder: ObjectId, read: &[TreeEntry]) {
-        let Ok(mut known) = self.0.write() else { return };
-        if known.kept + read.len() > KEPT_MAX || known.entries.len() + read.len() > DISTINCT_MAX {
-            known.is_cut = true;
-            return;
-        }
-        known.kept += read.len();
-        let numbers = read.iter().map(|entry| known.number(entry)).collect();
-        known.folders.insert(folder, numbers);
+    /// Reads folders in a thread of its own.
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading { roots: self, bytes: Vec::new(), entries: Vec::new() }
     }
 
     /// What a name is in a folder; `None` if the folder was not kept.
@@ -137,8 +223,11 @@ mod tests {
         ObjectId::Sha1([last; 20])
     }
 
-    fn file(name: &str, last: u8) -> TreeEntry {
-        TreeEntry { name: name.to_owned(), is_tree: false, is_file: true, is_link: false, id: id(last) }
+    fn tree(entries: &[(&str, &str, u8)]) -> Vec<u8> {
+        let entries = entries
+            .iter()
+            .map(|(mode, name, last)| [format!("{mode} {name}\0").as_bytes(), id(*last).as_slice()].concat());
+        entries.collect::<Vec<_>>().concat()
     }
 
     #[test]
@@ -150,10 +239,10 @@ mod tests {
         for fill in limits {
             let roots = Roots::default();
             fill(&mut roots.0.write().unwrap());
-            roots.keep(id(1), &[file("a", 9)]);
+            roots.reading().keep(id(1), &tree(&[("100644", "a", 9)])).unwrap();
             assert_eq!(roots.entry(id(1), "a"), Some(Entry::File(id(9))));
             assert!(matches!(roots.column([id(1)].into_iter(), "b"), Column::Nowhere));
-            roots.keep(id(2), &[file("b", 9)]);
+            roots.reading().keep(id(2), &tree(&[("100644", "b", 9)])).unwrap();
             assert_eq!(roots.entry(id(2), "b"), None, "to be looked up");
             let Column::Of(column) = roots.column([id(1), id(2)].into_iter(), "b") else {
                 panic!("what was not kept is not nowhere")
@@ -165,7 +254,45 @@ mod tests {
     #[test]
     fn of_two_of_the_same_name_the_last_counts() {
         let roots = Roots::default();
-        roots.keep(id(1), &[file("a", 7), file("b", 1), file("a", 8)]);
+        let entries = [("100644", "a", 7), ("100644", "b", 1), ("100644", "a", 8)];
+        roots.reading().keep(id(1), &tree(&entries)).unwrap();
         assert_eq!(roots.entry(id(1), "a"), Some(Entry::File(id(8))));
+    }
+
+    #[test]
+    fn a_folder_read_after_another_is_read_as_if_it_were_the_first() {
+        let folders: &[&[(&str, &str, u8)]] = &[
+            &[("40000", ".github", 1), ("100644", "a", 2), ("100644", "b", 3), ("120000", "c", 4)],
+            &[("40000", ".github", 1), ("100644", "a", 9), ("100644", "b", 3), ("120000", "c", 4)],
+            &[("40000", ".github", 5), ("100644", "action.yml", 3), ("100644", "b", 3), ("100644", "c", 4)],
+            &[("100644", "b", 3), ("100644", "c", 4)],
+            &[],
+            &[("100644", "action.yml", 3), ("40000", "b", 3), ("100644", "bb", 3), ("160000", "c", 4)],
+            &[("40000", ".github", 5), ("40000", "b", 3), ("100644", "bb", 3), ("160000", "c", 4)],
+        ];
+        let (after, alone) = (Roots::default(), Roots::default());
+        let mut reading = after.reading();
+        for (number, entries) in (1..).zip(folders) {
+            let tree = tree(entries);
+            let leading = reading.keep(id(number), &tree).unwrap();
+            let expected = alone.reading().keep(id(number), &tree).unwrap();
+            let shown = |entries: &[TreeEntry]| format!("{entries:?}");
+            assert_eq!(shown(&leading), shown(&expected), "{number}");
+            let leads = |name: &str| matches!(name, ".github" | "action.yml");
+            assert_eq!(leading.len(), entries.iter().filter(|(_, name, _)| leads(name)).count(), "{number}");
+        }
+        for number in 1..=folders.len() as u8 {
+            for name in [".github", "a", "action.yml", "b", "bb", "c", "d"] {
+                assert_eq!(
+                    after.entry(id(number), name),
+                    alone.entry(id(number), name),
+                    "{name} in {number}"
+                );
+            }
+        }
+        assert_eq!(after.entry(id(6), "b"), Some(Entry::Folder(id(3))));
+        for broken in [&b"100644 a"[..], b"100644 a\0short", b"\0", b"abc a\01234567890123456789x"] {
+            assert!(reading.keep(id(9), broken).is_err(), "{}", broken.escape_ascii());
+        }
     }
 }

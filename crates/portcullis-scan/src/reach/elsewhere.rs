@@ -1,7 +1,7 @@
 //! Actions and reusable workflows of the other repositories that were given: a chain is followed through them, at the commits
 //! that their reference named in that time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -140,7 +140,7 @@ fn commits_of(objects: &Objects, reference: &str, between: Option<(i64, i64)>) -
     let short = reference.trim_start_matches("refs/tags/").trim_start_matches("refs/heads/");
     let at = |name: String| references.iter().find(|known| known.name == name).map(|known| known.id);
     if let Some(tag) = at(format!("refs/tags/{short}")) {
-        return objects.peel(tag).ok().flatten().into_iter().collect();
+        return objects.peel(tag, &HashSet::new()).ok().flatten().into_iter().collect();
     }
     let remote = objects.own_remote();
     let branch = at(format!("refs/remotes/{remote}/{short}")).or_else(|| at(format!("refs/heads/{short}")));
