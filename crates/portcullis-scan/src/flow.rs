@@ -35,10 +35,19 @@ use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 pub const STEPS_MAX: u32 = 200_000;
 /// Most of them for one step of a job: one that takes more hides none of those after it.
 const STEPS_OF_ONE_MAX: u32 = 100_000;
+
+/// How many of those that are left one step of a job may take: all that one may, or the half of that, or the half of the half,
+/// and never more than half of what is left. In such shares, what became of a step that used all of its own is the same
+/// wherever it gets as much.
+fn share_of(budget: u32) -> u32 {
+    let mut shares = (0..u32::BITS).map(|halvings| STEPS_OF_ONE_MAX >> halvings);
+    shares.find(|share| *share <= budget / 2).unwrap_or(0)
+}
 const TOO_LONG: &str = "a workflow that takes too many steps to follow";
 /// Most deliveries kept of one workflow.
 const DELIVERIES_MAX: usize = 2_000;
 const TOO_MANY: &str = "a workflow that sends too many things";
+const TOO_MANY_FILES: &str = "a workflow that pulls in too many files";
 /// Most files that one workflow may pull in.
 const FILES_MAX: usize = 64;
 /// Deepest chain of local actions and reusable workflows; GitHub allows ten.
@@ -68,6 +77,8 @@ pub struct Tracer<'a> {
     /// in the key by which `known` puts it back.
     opened: Vec<String>,
     has_anchors: bool,
+    /// Whether a limit of the whole workflow cut something off the current step: elsewhere there may be room for it.
+    lacked_room: bool,
 }
 
 /// Variables that the runner sets and that are no secret.
@@ -113,11 +124,13 @@ impl<'a> Tracer<'a> {
             decoded: BTreeSet::new(),
             opened: Vec::new(),
             has_anchors: known::may_have_anchors(text),
+            lacked_room: false,
         }
     }
 
     /// Notes that the trace isn't whole; the first reason counts.
     pub fn incomplete(&mut self, why: &'static str) {
+        self.lacked_room |= matches!(why, TOO_MANY | TOO_MANY_FILES);
         self.trace.incomplete.get_or_insert(why);
     }
 
@@ -392,7 +405,7 @@ impl<'a> Tracer<'a> {
         }
         if self.trace.files.len() >= FILES_MAX {
             self.trace.unread = true;
-            self.incomplete("a workflow that pulls in too many files");
+            self.incomplete(TOO_MANY_FILES);
             return None;
         }
         self.trace.asked.insert(path.to_owned());

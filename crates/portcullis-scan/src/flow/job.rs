@@ -7,8 +7,8 @@ use super::known::Known;
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
 use super::{
-    CALLS_MAX, JobState, LocalFiles, STEPS_OF_ONE_MAX, Tracer, command, doors, own_action, scalar_script,
-    scalar_value, settle, shell,
+    CALLS_MAX, JobState, LocalFiles, Tracer, command, doors, own_action, scalar_script, scalar_value, settle,
+    share_of, shell,
 };
 use crate::workflow::expression::Contexts;
 use crate::workflow::{Entry, HandedSecrets, Job, Step, Workflow};
@@ -227,7 +227,7 @@ fn run_job(
             continue;
         }
         let begun = met.map(|met| Known::begin(tracer, &state, met));
-        let rest = tracer.budget.saturating_sub(STEPS_OF_ONE_MAX);
+        let rest = tracer.budget - share_of(tracer.budget);
         tracer.budget -= rest;
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);
         settle(&mut state, step.id.as_deref());

@@ -4,8 +4,8 @@
 //!
 //! What following a step depends on is all in its key, or asked for again: its own text, the environment, what earlier steps and
 //! jobs left, and the files of the repository that it opened. Only the way by which a secret came is left out of the
-//! key but for its last hop, for the rest decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
-//! (YAML anchors, a limit that was hit other than that of one step) is followed anew each time.
+//! key but for its last hop and those in other files, for the rest decides nothing; it is continued from where the secret comes from here. A step for which that does not hold
+//! (YAML anchors, a limit of the whole workflow that was hit) is followed anew each time.
 
 mod key;
 mod moved;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::job::Called;
 use super::trace::{Delivery, Observation, Publishing};
 use super::value::{Carried, Trail, Value};
-use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, STEPS_OF_ONE_MAX, TOO_LONG, Tracer, sorted};
+use super::{DELIVERIES_MAX, FILES_MAX, JobState, LocalFile, Tracer, share_of, sorted};
 use crate::span::Bytes;
 use crate::workflow::Job;
 pub(super) use key::may_have_anchors;
@@ -101,8 +101,12 @@ struct Followed {
     decoded: Vec<String>,
     other_work: usize,
     spent: u32,
-    /// Whether it took all that one step may, and was followed no further.
+    /// Whether it took all of its share, and was followed no further.
     exhausted: bool,
+    /// Why it was not followed whole.
+    incomplete: Option<&'static str>,
+    /// Whether that leaves a file of the repository out.
+    unread: bool,
     left: Left,
 }
 
@@ -161,6 +165,8 @@ pub(super) struct Begun {
     budget: u32,
     /// Why what came before is not whole.
     incomplete: Option<&'static str>,
+    /// Whether a file was left out before.
+    unread: bool,
 }
 
 impl Known {
@@ -183,8 +189,13 @@ impl Known {
         if job.steps.is_empty() || has_anchors {
             return None;
         }
-        let mut known =
-            Self { steps, home, hash: Sha256::new(), met: Ways::through(&called.callers, home), end: 0 };
+        let mut known = Self {
+            steps,
+            home,
+            hash: Sha256::new(),
+            met: Ways::through(tracer, &called.callers, home),
+            end: 0,
+        };
         add(&mut known.hash, shell.as_bytes());
         known.hash.update([u8::from(tracer.self_hosted)]);
         known.hash.update((called.depth as u64).to_le_bytes());
@@ -220,6 +231,7 @@ impl Known {
         if !follows {
             return None;
         }
+        self.met.note_files(tracer);
         let (mut hash, mut met) = (self.hash.clone(), self.met.clone());
         add(&mut hash, text.get(own.start as usize..own.end as usize)?.as_bytes());
         // The same line means something else where a quote is open already: which of it is the step is not in its text.
@@ -266,35 +278,39 @@ impl Known {
     /// Before the step is followed.
     pub(super) fn begin(tracer: &mut Tracer<'_>, state: &JobState, met: Met) -> Begun {
         tracer.opened.clear();
+        tracer.lacked_room = false;
         let incomplete = tracer.trace.incomplete.take();
+        let unread = std::mem::take(&mut tracer.trace.unread);
         let trace = &tracer.trace;
         Begun {
             met,
             incomplete,
+            unread,
             before: state.clone(),
             decoded: tracer.decoded.clone(),
             deliveries: trace.deliveries.len(),
             observations: trace.observations.len(),
             publishings: trace.publishings.len(),
             other_work: trace.other_work.get(tracer.job).copied().unwrap_or(0),
-            budget: tracer.budget.min(STEPS_OF_ONE_MAX),
+            budget: share_of(tracer.budget),
         }
     }
 
     /// After it was followed: keeps what that led to, if nothing but its key and what it opened led there.
     pub(super) fn keep(&self, tracer: &mut Tracer<'_>, state: &JobState, begun: Begun) {
-        let incomplete = tracer.trace.incomplete;
+        let (incomplete, unread) = (tracer.trace.incomplete, tracer.trace.unread);
         tracer.trace.incomplete = begun.incomplete.or(incomplete);
+        tracer.trace.unread |= begun.unread;
         let (tracer, trace) = (&*tracer, &tracer.trace);
         let full = [trace.deliveries.len(), trace.observations.len(), trace.publishings.len()]
             .iter()
             .any(|length| *length >= DELIVERIES_MAX);
         let own_files = [trace.files.first(), trace.files.get(self.home)];
-        // It had all that a step may take, and will get no further anywhere.
-        let exhausted = incomplete == Some(TOO_LONG) && begun.budget == STEPS_OF_ONE_MAX;
+        // With as much it will get no further anywhere.
+        let exhausted = tracer.budget == 0;
         // What another limit cut off here may find room elsewhere.
         if full
-            || (!exhausted && (incomplete.is_some() || tracer.budget == 0))
+            || tracer.lacked_room
             || state.is_full
             || tracer.opened.iter().any(|path| own_files.iter().flatten().any(|file| file.path == *path))
         {
@@ -317,6 +333,8 @@ impl Known {
             other_work: work.saturating_sub(begun.other_work),
             spent: begun.budget.saturating_sub(tracer.budget),
             exhausted,
+            incomplete,
+            unread,
             left: Left {
                 files: changes(&before.files, &state.files),
                 added: changes(&before.added, &state.added),
@@ -394,11 +412,12 @@ impl Followed {
         let trace = &tracer.trace;
         let own = trace.files.get(home).map_or("", |file| &file.path);
         let main = trace.files.first().map_or("", |file| &file.path);
+        let share = share_of(tracer.budget);
         trace.deliveries.len() + self.deliveries.len() < DELIVERIES_MAX
             && trace.observations.len() + self.observations.len() < DELIVERIES_MAX
             && trace.publishings.len() + self.publishings.len() < DELIVERIES_MAX
             && trace.files.len() + self.opened.len() < FILES_MAX
-            && (if self.exhausted { tracer.budget >= STEPS_OF_ONE_MAX } else { self.spent < tracer.budget })
+            && (if self.exhausted { self.spent == share } else { self.spent < share })
             && self
                 .opened
                 .iter()
@@ -432,6 +451,10 @@ impl Followed {
     }
 
     fn put_back(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) {
+        if let Some(why) = self.incomplete {
+            tracer.incomplete(why);
+        }
+        tracer.trace.unread |= self.unread;
         for (path, _) in &self.opened {
             tracer.open(path);
         }
@@ -470,9 +493,6 @@ impl Followed {
         }
         tracer.decoded.extend(self.decoded.iter().cloned());
         tracer.budget = tracer.budget.saturating_sub(self.spent);
-        if self.exhausted {
-            tracer.incomplete(TOO_LONG);
-        }
     }
 }
 

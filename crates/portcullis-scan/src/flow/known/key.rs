@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::flow::sorted;
 use crate::flow::value::{Carried, Part, Trail, Value};
+use crate::flow::{Tracer, sorted};
 use crate::span::Bytes;
 
 /// Most secrets that a step may meet; more are not worth comparing.
@@ -18,14 +19,27 @@ pub(super) type Key = [u8; 32];
 #[derive(Clone)]
 pub(super) struct Ways {
     pub(super) trails: Vec<Trail>,
-    /// The files that they may have come through: that of the step, and those that called it.
+    /// The files whose hops decide nothing: that of the step, and those that called it.
     files: Vec<usize>,
+    /// The paths of the trace's files.
+    paths: Arc<Vec<String>>,
 }
 
 impl Ways {
     /// None yet, for the steps in one of the trace's files that others called.
-    pub(super) fn through(callers: &[usize], home: usize) -> Self {
-        Self { trails: Vec::new(), files: callers.iter().copied().chain([home]).collect() }
+    pub(super) fn through(tracer: &Tracer<'_>, callers: &[usize], home: usize) -> Self {
+        let files = callers.iter().copied().chain([home]).collect();
+        let mut ways = Self { trails: Vec::new(), files, paths: Arc::default() };
+        ways.note_files(tracer);
+        ways
+    }
+
+    /// Notes the paths of files that were opened since.
+    pub(super) fn note_files(&mut self, tracer: &Tracer<'_>) {
+        let files = &tracer.trace.files;
+        if files.len() != self.paths.len() {
+            self.paths = Arc::new(files.iter().map(|file| file.path.clone()).collect());
+        }
     }
 }
 
@@ -68,9 +82,19 @@ pub(super) fn add_value(hash: &mut Sha256, met: &mut Ways, value: &Value) -> Opt
 }
 
 fn add_carried(hash: &mut Sha256, met: &mut Ways, carried: &Carried) -> Option<()> {
-    // A hop in another file may be one that this step makes, too, and the same hop twice counts once.
-    if met.trails.len() >= TRAILS_MAX || !carried.trail.is_in(&met.files) {
+    if met.trails.len() >= TRAILS_MAX {
         return None;
+    }
+    // A hop in another file may be one that this step makes, too, and the same hop twice counts once.
+    if !carried.trail.is_in(&met.files) {
+        for hop in carried.trail.hops().iter().filter(|hop| !met.files.contains(&hop.file)) {
+            add(hash, met.paths.get(hop.file)?.as_bytes());
+            add(hash, hop.what.unescaped().as_bytes());
+            hash.update([hop.kind as u8]);
+            hash.update(hop.bytes.start.to_le_bytes());
+            hash.update(hop.bytes.end.to_le_bytes());
+        }
+        hash.update([u8::MAX; 16]);
     }
     let same = met.trails.iter().position(|trail| trail.is(&carried.trail)).unwrap_or(met.trails.len());
     if same == met.trails.len() {

