@@ -24,6 +24,7 @@ pub mod signal;
 pub mod silence;
 pub mod source;
 pub mod span;
+pub mod syntax;
 pub mod technique;
 pub mod techniques;
 pub mod text;

@@ -88,8 +88,7 @@ fn from_setup_py(text: &str) -> Option<String> {
             if (function == "setup" || function.ends_with(".setup"))
                 && let Some(arguments) = node.child_by_field_name("arguments")
             {
-                let mut cursor = arguments.walk();
-                for argument in arguments.named_children(&mut cursor) {
+                for argument in arguments.named_children() {
                     let key = argument.child_by_field_name("name").and_then(|n| text.get(n.byte_range()));
                     let value = argument.child_by_field_name("value");
                     if let (Some("name"), Some(value)) = (key, value) {
@@ -98,24 +97,21 @@ fn from_setup_py(text: &str) -> Option<String> {
                 }
             }
         }
-        let mut cursor = node.walk();
-        open.extend(node.named_children(&mut cursor));
+        open.extend(node.named_children());
     }
     None
 }
 
-fn literal(value: tree_sitter::Node<'_>, text: &str, root: tree_sitter::Node<'_>) -> Option<String> {
+fn literal(value: crate::syntax::Node<'_>, text: &str, root: crate::syntax::Node<'_>) -> Option<String> {
     match value.kind() {
         "string" => {
-            let mut cursor = value.walk();
-            let content = value.named_children(&mut cursor).find(|child| child.kind() == "string_content")?;
+            let content = value.named_children().find(|child| child.kind() == "string_content")?;
             text.get(content.byte_range()).map(str::to_owned)
         }
         // `NAME = "x"` at the top of the file.
         "identifier" => {
             let name = text.get(value.byte_range())?;
-            let mut cursor = root.walk();
-            root.named_children(&mut cursor)
+            root.named_children()
                 .filter_map(|statement| statement.named_child(0).filter(|child| child.kind() == "assignment"))
                 .find(|assignment| {
                     assignment.child_by_field_name("left").and_then(|left| text.get(left.byte_range()))
@@ -137,7 +133,7 @@ mod tests {
     struct One(&'static str, &'static str);
     impl LocalFiles for One {
         fn read(&self, path: &str) -> LocalFile {
-            if path == self.0 { LocalFile::Text(self.1.to_owned()) } else { LocalFile::Absent }
+            if path == self.0 { LocalFile::Text(self.1.into()) } else { LocalFile::Absent }
         }
     }
 

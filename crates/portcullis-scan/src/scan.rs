@@ -16,12 +16,13 @@ use rayon::prelude::*;
 use chosen::{holders, stood_since};
 pub use files::Folder;
 use joint::Joint;
-use version::{Reader, Version, blob_id, unread, version};
+use version::{Reader, Version, blob_id, loose, unread};
 
 use crate::called::CalledPaths;
 use crate::exposure::{self, Outline};
 use crate::flow::NoFiles;
 use crate::flow::known::KnownSteps;
+use crate::flow::shell::KnownTrees;
 use crate::history::{self, Extra, History};
 use crate::objects::{self, BLOB_MAX, Objects};
 use crate::report::{Document, Finding, Problem, RepositoryName, SCHEMA, Stats};
@@ -146,11 +147,14 @@ impl Report {
 /// Scans, and hands over each repository's part as soon as it is done: what many repositories need in memory is what the
 /// largest of them does.
 pub fn scan_each(options: &Options, take: &mut (dyn FnMut(Part) + Send)) -> Totals {
-    let known = KnownSteps::new();
+    let (known, trees) = (KnownSteps::new(), KnownTrees::new());
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.jobs)
         .stack_size(STACK_BYTES)
-        .start_handler(move |_| Arc::clone(&known).use_in_this_thread())
+        .start_handler(move |_| {
+            Arc::clone(&known).use_in_this_thread();
+            Arc::clone(&trees).use_in_this_thread();
+        })
         .build();
     match pool {
         Ok(pool) => pool.install(|| scan_within(options, take)),
@@ -299,9 +303,9 @@ impl<'o> Scanned<'o> {
                 let root = root_of(path);
                 let version = match &root {
                     Some(root) => {
-                        version(&shown, &bytes, &Folder(root.clone()), self.options.identity.as_deref())
+                        loose(&shown, &bytes, &Folder(root.clone()), self.options.identity.as_deref())
                     }
-                    None => version(&shown, &bytes, &NoFiles, self.options.identity.as_deref()),
+                    None => loose(&shown, &bytes, &NoFiles, self.options.identity.as_deref()),
                 };
                 self.join(&name, None, vec![version]);
             }
@@ -492,7 +496,7 @@ impl<'o> Scanned<'o> {
                     let is_long = known.first().is_some_and(|(_, id)| id.len() > 40);
                     let hash = if is_long { gix::hash::Kind::Sha256 } else { gix::hash::Kind::Sha1 };
                     if !known.contains(&(shown.clone(), blob_id(hash, &bytes))) {
-                        versions.push(version(
+                        versions.push(loose(
                             &shown,
                             &bytes,
                             &Folder(root.to_owned()),
@@ -532,9 +536,7 @@ impl<'o> Scanned<'o> {
         let findings = joint.findings();
         for finding in &findings {
             if let Some(version) = versions.iter().find(|version| version.blob == finding.blob) {
-                self.texts
-                    .entry(finding.blob.clone())
-                    .or_insert_with(|| RepositoryText::new(version.text.clone()));
+                self.texts.entry(finding.blob.clone()).or_insert_with(|| RepositoryText::new(&*version.text));
             }
         }
         self.findings.extend(findings);

@@ -12,6 +12,7 @@ mod process;
 mod redirect;
 mod word;
 
+pub(crate) use parse::KnownTrees;
 use parse::parse;
 pub use parse::parse_tree;
 use redirect::Redirects;
@@ -20,7 +21,7 @@ pub use word::decode_ansi_c as decode_escapes;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tree_sitter::{Node, Tree};
+use crate::syntax::{Node, Tree};
 
 use crate::flow::command;
 use crate::flow::script::Script;
@@ -216,8 +217,7 @@ impl<'t, 'a> Shell<'t, 'a> {
 
     fn statements(&mut self, node: Node<'_>) -> Value {
         let mut output = Value::empty();
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children().collect::<Vec<_>>() {
             output.append(self.statement(child));
         }
         output
@@ -226,8 +226,7 @@ impl<'t, 'a> Shell<'t, 'a> {
     /// A whole script, whose output `exec > …` may send elsewhere on the way.
     fn program(&mut self, node: Node<'_>) -> Value {
         let mut output = Value::empty();
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children().collect::<Vec<_>>() {
             let printed = self.statement(child);
             match self.output_target.clone() {
                 Some(target) => self.write_to(&target, printed, true, self.bytes(child)),
@@ -262,8 +261,7 @@ impl<'t, 'a> Shell<'t, 'a> {
             "program" => self.program(node),
             "command" => self.command(node),
             "pipeline" => {
-                let mut cursor = node.walk();
-                let stages = node.named_children(&mut cursor).collect::<Vec<_>>();
+                let stages = node.named_children().collect::<Vec<_>>();
                 self.pipe(&stages, None)
             }
             "redirected_statement" => self.redirected(node),
@@ -308,8 +306,7 @@ impl<'t, 'a> Shell<'t, 'a> {
 
     /// Command substitutions inside a node that prints nothing itself.
     fn substitutions(&mut self, node: Node<'_>) {
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children().collect::<Vec<_>>() {
             if matches!(child.kind(), "command_substitution" | "string" | "concatenation") {
                 self.word(child);
             }
@@ -346,8 +343,7 @@ impl<'t, 'a> Shell<'t, 'a> {
         let variable = node
             .child_by_field_name("variable")
             .map(|name| self.parsed.script.slice(name.byte_range()).to_owned());
-        let mut cursor = node.walk();
-        let values = node.children_by_field_name("value", &mut cursor).collect::<Vec<_>>();
+        let values = node.children_by_field_name("value").collect::<Vec<_>>();
         let mut items = Vec::new();
         for value in values {
             if self.parsed.script.slice(value.byte_range()).contains('{') && value.kind() != "string" {
@@ -384,11 +380,10 @@ impl<'t, 'a> Shell<'t, 'a> {
     }
 
     fn command(&mut self, node: Node<'_>) -> Value {
-        let mut cursor = node.walk();
         let mut arguments: Vec<Argument> = Vec::new();
         let mut assigned = Vec::new();
         let mut plan = Redirects::default();
-        for words in touching(node.named_children(&mut cursor).collect()) {
+        for words in touching(node.named_children().collect()) {
             let Some((child, rest)) = words.split_first() else { continue };
             let child = *child;
             match child.kind() {

@@ -263,17 +263,15 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         {
             functions.insert(text.get(name.byte_range()).unwrap_or("").to_owned());
         }
-        let mut cursor = node.walk();
         if node.kind() == "command" {
             let words = node
-                .named_children(&mut cursor)
+                .named_children()
                 .filter(|child| child.kind() != "variable_assignment" && !child.kind().ends_with("redirect"))
                 .map(|child| text.get(child.byte_range()).unwrap_or("").trim_matches(['"', '\'']).to_owned())
                 .collect();
             commands.push(words);
         }
-        let mut cursor = node.walk();
-        open.extend(node.named_children(&mut cursor));
+        open.extend(node.named_children());
     }
     commands.retain(|words: &Vec<String>| words.first().is_some_and(|name| !functions.contains(name)));
     commands

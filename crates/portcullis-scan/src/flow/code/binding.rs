@@ -1,6 +1,6 @@
 //! Names of a program: its functions, and what is bound to its variables.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::Program;
 use crate::flow::shell::shown;
@@ -13,8 +13,7 @@ impl Program<'_, '_, '_> {
         if depth > 40 || node.child_count() == 0 {
             return;
         }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
+        for child in node.named_children() {
             if matches!(child.kind(), "function_definition" | "function_declaration")
                 && let (Some(name), Some(body)) =
                     (child.child_by_field_name("name"), child.child_by_field_name("body"))
@@ -61,8 +60,7 @@ impl Program<'_, '_, '_> {
         if list.kind() == "identifier" {
             return vec![self.text(list).to_owned()];
         }
-        let mut cursor = list.walk();
-        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in list.named_children().collect::<Vec<_>>() {
             self.names_in(child, &mut names, 0);
         }
         names
@@ -78,8 +76,7 @@ impl Program<'_, '_, '_> {
         if depth > 8 || node.child_count() == 0 {
             return;
         }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
+        for child in node.named_children() {
             self.names_in(child, names, depth + 1);
         }
     }
@@ -112,8 +109,7 @@ impl Program<'_, '_, '_> {
 
     /// `const { A, B: b } = process.env`.
     pub(super) fn pick(&mut self, pattern: Node<'_>) {
-        let mut cursor = pattern.walk();
-        for child in pattern.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in pattern.named_children().collect::<Vec<_>>() {
             let key = child.child_by_field_name("key").unwrap_or(child);
             let name = child.child_by_field_name("value").unwrap_or(child);
             let (key, name) = (self.text(key).to_owned(), self.text(name).to_owned());

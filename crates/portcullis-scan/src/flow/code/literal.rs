@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::Program;
 use crate::flow::command::Language;
@@ -18,11 +18,8 @@ impl Program<'_, '_, '_> {
     pub(super) fn elements_of(&mut self, node: Node<'_>) -> Option<Vec<Value>> {
         match node.kind() {
             "list" | "tuple" | "set" | "array" => {
-                let mut cursor = node.walk();
-                let children = node
-                    .named_children(&mut cursor)
-                    .filter(|child| child.kind() != "comment")
-                    .collect::<Vec<_>>();
+                let children =
+                    node.named_children().filter(|child| child.kind() != "comment").collect::<Vec<_>>();
                 if children.len() > ITEMS_MAX
                     || children
                         .iter()
@@ -51,9 +48,8 @@ impl Program<'_, '_, '_> {
                 let path = self.path(function);
                 if path == "range" {
                     let arguments = node.child_by_field_name("arguments")?;
-                    let mut cursor = arguments.walk();
                     let mut bounds = Vec::new();
-                    for child in arguments.named_children(&mut cursor).collect::<Vec<_>>() {
+                    for child in arguments.named_children().collect::<Vec<_>>() {
                         bounds.push(self.eval(child).literal()?.parse::<i64>().ok()?);
                     }
                     let (from, to) = match bounds.as_slice() {

@@ -1,6 +1,6 @@
 //! What names mean: imports under other names, modules loaded by a call, clients in variables, classes and their methods.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::Program;
 
@@ -28,8 +28,7 @@ impl Program<'_, '_, '_> {
         if depth > 40 || node.child_count() == 0 {
             return;
         }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
+        for child in node.named_children() {
             match child.kind() {
                 "import_statement" | "import_from_statement" => self.import(child),
                 "class_definition" | "class_declaration" => self.declare_class(child),
@@ -45,8 +44,7 @@ impl Program<'_, '_, '_> {
         let source = node.child_by_field_name("source").map(|source| module_name(self.text(source)));
         let mut waiting = vec![node];
         while let Some(next) = waiting.pop() {
-            let mut cursor = next.walk();
-            for child in next.named_children(&mut cursor).collect::<Vec<_>>() {
+            for child in next.named_children().collect::<Vec<_>>() {
                 let name = child.child_by_field_name("name").map(|name| self.text(name).to_owned());
                 let alias = child.child_by_field_name("alias").map(|alias| self.text(alias).to_owned());
                 match (child.kind(), name, alias, &module, &source) {
@@ -96,8 +94,7 @@ impl Program<'_, '_, '_> {
             self.names.insert(self.text(name).to_owned(), module);
             return;
         }
-        let mut cursor = name.walk();
-        for child in name.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in name.named_children().collect::<Vec<_>>() {
             let key = child.child_by_field_name("key").unwrap_or(child);
             let own = child.child_by_field_name("value").unwrap_or(child);
             let full = format!("{module}.{}", self.text(key));
@@ -112,8 +109,7 @@ impl Program<'_, '_, '_> {
             return;
         };
         let class = self.text(name).to_owned();
-        let mut cursor = body.walk();
-        for child in body.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in body.named_children().collect::<Vec<_>>() {
             let child = match child.kind() {
                 "decorated_definition" => child.child_by_field_name("definition").unwrap_or(child),
                 _ => child,

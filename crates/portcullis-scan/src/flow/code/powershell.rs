@@ -15,7 +15,7 @@ mod web;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::Program;
 use crate::flow::value::{Part, Value};
@@ -145,21 +145,15 @@ impl Program<'_, '_, '_> {
             "if_statement" | "while_statement" | "do_statement" | "for_statement" | "switch_statement"
             | "elseif_clause" | "elseif_clauses" | "switch_clause" => {
                 let mut items = Items::new();
-                let mut cursor = node.walk();
-                let mut more = cursor.goto_first_child();
-                while more {
-                    let child = cursor.node();
-                    let decides = cursor.field_name() == Some("condition")
+                for child in node.named_children() {
+                    let decides = child.field_name() == "condition"
                         || ["condition", "initializer", "iterator"]
                             .iter()
                             .any(|end| child.kind().ends_with(end));
-                    if child.is_named() {
-                        let output = self.statement(child);
-                        if !decides {
-                            items.extend(output);
-                        }
+                    let output = self.statement(child);
+                    if !decides {
+                        items.extend(output);
                     }
-                    more = cursor.goto_next_sibling();
                 }
                 items
             }
@@ -287,8 +281,7 @@ impl Program<'_, '_, '_> {
 
 /// The named children, comments left out.
 pub(super) fn children(node: Node<'_>) -> Vec<Node<'_>> {
-    let mut cursor = node.walk();
-    node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect()
+    node.named_children().filter(|child| child.kind() != "comment").collect()
 }
 
 /// What stands inside of nodes that only hold one other: the grammar has a level for each strength of operator.

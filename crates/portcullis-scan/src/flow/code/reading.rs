@@ -1,6 +1,6 @@
 //! Where a program gets values from: members, subscripts, arguments, input, environment.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{ARGUMENT, INPUT, Program};
 use crate::flow::shell::shown;

@@ -1,6 +1,6 @@
 //! Variables: assignments, declarations, what is exported.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Shell, shown};
 use crate::flow::value::{HopKind, Value};
@@ -70,8 +70,7 @@ impl Shell<'_, '_> {
         let mut prints = false;
         let mut refers = false;
         let mut exports = keyword == "export";
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children().collect::<Vec<_>>() {
             match child.kind() {
                 "variable_assignment" => names.extend(self.assign(child)),
                 "variable_name" => names.push(self.parsed.script.slice(child.byte_range()).to_owned()),

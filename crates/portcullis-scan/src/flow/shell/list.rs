@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Argument, Function, Shell, word};
 use crate::flow::value::{HopKind, Value};
@@ -17,8 +17,7 @@ impl Shell<'_, '_> {
     /// The elements of `(…)`.
     pub(super) fn array(&mut self, node: Node<'_>) -> Vec<Value> {
         let mut items = Vec::new();
-        let mut cursor = node.walk();
-        for words in super::touching(node.named_children(&mut cursor).collect()) {
+        for words in super::touching(node.named_children().collect()) {
             match words.as_slice() {
                 [single] => self.push_argument(*single, &mut items),
                 several => {
@@ -166,8 +165,7 @@ impl Shell<'_, '_> {
             };
             match node.kind() {
                 "concatenation" => {
-                    let mut cursor = node.walk();
-                    pieces.extend(node.children(&mut cursor));
+                    pieces.extend(node.children());
                 }
                 _ => pieces.push(node),
             }

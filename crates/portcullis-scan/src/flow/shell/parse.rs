@@ -1,15 +1,17 @@
 //! Parsing with bounds, and remembering the trees parsed last.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use tree_sitter::{ParseOptions, Parser, Tree};
+use tree_sitter::{ParseOptions, Parser};
 
 use super::Parsed;
 use crate::flow::Tracer;
 use crate::flow::script::{SCRIPT_MAX, Script};
+use crate::syntax::Tree;
 
 /// How often the parser may report progress; it does so every few hundred steps, so this bounds its work.
 pub(super) const PARSER_REPORTS_MAX: u32 = 20_000;
@@ -38,47 +40,64 @@ pub(super) fn ascii(text: &str) -> Cow<'_, str> {
     text.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { 'x' }).collect::<String>().into()
 }
 
-/// Most bytes of scripts whose trees one thread keeps. A tree takes some ten times its text.
-pub(super) const KEPT_BYTES_MAX: usize = 512 * 1024;
-
-/// Longest script whose tree is kept.
-pub(super) const KEPT_SCRIPT_MAX: usize = 64 * 1024;
+/// Most bytes of scripts and trees that one scan keeps.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Locks that they are spread over, so that threads rarely wait for each other.
+const SHARDS: usize = 16;
 
 /// Trees of the scripts parsed last. The versions of a workflow share most of their scripts, and parsing is the dearest
 /// step of an analysis.
+pub(crate) struct KnownTrees(Vec<Mutex<Shard>>);
+
 #[derive(Default)]
-pub(super) struct Kept {
+struct Shard {
     trees: HashMap<(tree_sitter::Language, String), Option<Tree>>,
     bytes: usize,
 }
 
 thread_local! {
-    static KEPT: std::cell::RefCell<Kept> = std::cell::RefCell::default();
+    static OF_THIS_SCAN: RefCell<Arc<KnownTrees>> = RefCell::new(KnownTrees::new());
+}
+
+impl KnownTrees {
+    /// None yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self((0..SHARDS).map(|_| Mutex::default()).collect()))
+    }
+
+    /// Has this thread share them with the others of a scan. Without it each thread keeps its own.
+    pub(crate) fn use_in_this_thread(self: Arc<Self>) {
+        OF_THIS_SCAN.set(self);
+    }
+
+    fn shard(&self, text: &str) -> Option<MutexGuard<'_, Shard>> {
+        // Scripts that begin alike are as long as they are different.
+        self.0.get(text.len() % SHARDS)?.lock().ok()
+    }
 }
 
 /// Parses with a bound on the parser's work, counted and not timed, so that the same text gives the same answer.
 pub fn parse_tree(text: &str, language: &tree_sitter::Language) -> Option<Tree> {
-    if text.len() > KEPT_SCRIPT_MAX {
-        return parse_anew(text, language);
-    }
+    let known = OF_THIS_SCAN.with_borrow(Arc::clone);
     let key = (language.clone(), text.to_owned());
-    if let Some(tree) = KEPT.with_borrow(|kept| kept.trees.get(&key).cloned()) {
+    if let Some(tree) = known.shard(text).and_then(|shard| shard.trees.get(&key).cloned()) {
         return tree;
     }
     let tree = parse_anew(text, language);
-    KEPT.with_borrow_mut(|kept| {
-        if kept.bytes + text.len() > KEPT_BYTES_MAX {
-            *kept = Kept::default();
+    if let Some(mut shard) = known.shard(text) {
+        let size = text.len() + 64 + tree.as_ref().map_or(0, Tree::size);
+        if shard.bytes + size > KEPT_BYTES_MAX / SHARDS {
+            *shard = Shard::default();
         }
-        kept.bytes += text.len() + 64;
-        kept.trees.insert(key, tree.clone());
-    });
+        shard.bytes += size;
+        shard.trees.insert(key, tree.clone());
+    }
     tree
 }
 
 thread_local! {
     /// What a parser has taken of memory serves for the next script.
-    static PARSER: std::cell::RefCell<Parser> = std::cell::RefCell::new(Parser::new());
+    static PARSER: RefCell<Parser> = RefCell::new(Parser::new());
 }
 
 pub(super) fn parse_anew(text: &str, language: &tree_sitter::Language) -> Option<Tree> {
@@ -95,5 +114,7 @@ fn parse_with(parser: &mut Parser, text: &str, language: &tree_sitter::Language)
         if reports > PARSER_REPORTS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut watch);
-    parser.parse_with_options(&mut |at, _| text.as_bytes().get(at..).unwrap_or(&[]), None, Some(options))
+    let mut read = |at: usize, _: tree_sitter::Point| text.as_bytes().get(at..).unwrap_or(&[]);
+    let tree = parser.parse_with_options(&mut read, None, Some(options))?;
+    Some(Tree::of(&tree, language))
 }

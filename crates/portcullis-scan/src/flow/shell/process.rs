@@ -1,6 +1,6 @@
 //! Processes beside the script: `coproc`, and words in braces that are a command.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Argument, Shell, brace};
 use crate::flow::value::Value;
@@ -47,9 +47,8 @@ impl Shell<'_, '_> {
         match node.kind() {
             "word" | "brace_expression" => text(node).contains('{'),
             "concatenation" => {
-                let mut cursor = node.walk();
                 let (mut bare, mut quoted) = (false, false);
-                for child in node.children(&mut cursor) {
+                for child in node.children() {
                     let found = text(child).contains(['{', ',']);
                     match child.kind() {
                         "string" | "raw_string" | "ansi_c_string" | "command_substitution" => quoted |= found,
@@ -74,9 +73,8 @@ impl Shell<'_, '_> {
     }
 
     pub(super) fn braced_command(&mut self, node: Node<'_>) -> Value {
-        let mut cursor = node.walk();
         let mut output = Value::empty();
-        for (at, child) in node.named_children(&mut cursor).collect::<Vec<_>>().into_iter().enumerate() {
+        for (at, child) in node.named_children().collect::<Vec<_>>().into_iter().enumerate() {
             if at > 0 || child.kind() != "command" {
                 output.append(self.statement(child));
                 continue;
@@ -87,8 +85,7 @@ impl Shell<'_, '_> {
                 value.append(self.word(name));
             }
             let mut words = brace::expanded(Argument { value, bytes });
-            let mut inner = child.walk();
-            for argument in child.children_by_field_name("argument", &mut inner).collect::<Vec<_>>() {
+            for argument in child.children_by_field_name("argument").collect::<Vec<_>>() {
                 self.push_argument(argument, &mut words);
             }
             output.append(self.invoke(words, bytes));

@@ -1,6 +1,6 @@
 //! Redirections and here-documents.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Shell, word};
 use crate::flow::trace::ObservationKind;
@@ -9,11 +9,8 @@ use crate::flow::value::{HopKind, Value};
 impl Shell<'_, '_> {
     pub(super) fn redirected(&mut self, node: Node<'_>) -> Value {
         let body = node.child_by_field_name("body");
-        let mut cursor = node.walk();
-        let redirects = node
-            .named_children(&mut cursor)
-            .filter(|child| child.kind().ends_with("_redirect"))
-            .collect::<Vec<_>>();
+        let redirects =
+            node.named_children().filter(|child| child.kind().ends_with("_redirect")).collect::<Vec<_>>();
         let mut plan = Redirects::default();
         for redirect in redirects {
             self.redirect(redirect, &mut plan);
@@ -51,9 +48,8 @@ impl Shell<'_, '_> {
         }
         for (connector, statement) in plan.tail {
             if connector == "|" {
-                let mut inner = statement.walk();
                 let stages = match statement.kind() {
-                    "pipeline" => statement.named_children(&mut inner).collect::<Vec<_>>(),
+                    "pipeline" => statement.named_children().collect::<Vec<_>>(),
                     _ => vec![statement],
                 };
                 output = self.pipe(&stages, Some(output));
@@ -67,9 +63,8 @@ impl Shell<'_, '_> {
     pub(super) fn redirect<'n>(&mut self, node: Node<'n>, plan: &mut Redirects<'n>) {
         match node.kind() {
             "heredoc_redirect" => {
-                let mut cursor = node.walk();
                 let mut connector = "";
-                for child in node.children(&mut cursor).collect::<Vec<_>>() {
+                for child in node.children().collect::<Vec<_>>() {
                     match child.kind() {
                         "heredoc_body" => plan.stdin = Some(self.heredoc(child, node)),
                         "heredoc_start" | "heredoc_end" | "<<" | "<<-" => {}
@@ -85,8 +80,7 @@ impl Shell<'_, '_> {
                 }
             }
             "herestring_redirect" => {
-                let mut cursor = node.walk();
-                let word = node.named_children(&mut cursor).find(|child| child.kind() != "file_descriptor");
+                let word = node.named_children().find(|child| child.kind() != "file_descriptor");
                 plan.stdin = word.map(|word| self.word(word));
             }
             _ => {
@@ -135,8 +129,7 @@ impl Shell<'_, '_> {
     }
 
     pub(super) fn heredoc(&mut self, body: Node<'_>, redirect: Node<'_>) -> Value {
-        let mut cursor = redirect.walk();
-        let start = redirect.named_children(&mut cursor).find(|child| child.kind() == "heredoc_start");
+        let start = redirect.named_children().find(|child| child.kind() == "heredoc_start");
         let quoted = start
             .is_some_and(|start| self.parsed.script.slice(start.byte_range()).contains(['\'', '"', '\\']));
         let hop = self.hop(HopKind::Carry, "here-document", self.bytes(body));
@@ -156,9 +149,8 @@ impl Shell<'_, '_> {
             (!rest_of_line.contains("<<")).then_some(start.end_byte() + line_end + 1)
         });
         let from = first_line.unwrap_or(body.start_byte());
-        let mut cursor = body.walk();
         let children: Vec<Node<'_>> =
-            body.named_children(&mut cursor).filter(|child| child.kind() != "heredoc_content").collect();
+            body.named_children().filter(|child| child.kind() != "heredoc_content").collect();
         let mut value = Value::empty();
         let mut at = from;
         for child in children {

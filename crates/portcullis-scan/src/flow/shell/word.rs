@@ -1,6 +1,6 @@
 //! Words of a shell: quoting, expansion, substitution.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Shell, shown};
 use crate::flow::value::{Encoding, HopKind, Part, Value};
@@ -49,8 +49,7 @@ impl Shell<'_, '_> {
                 self.parsed.script.value(inner, decode_ansi_c)
             }
             "concatenation" => {
-                let mut cursor = node.walk();
-                let children = node.children(&mut cursor).collect::<Vec<_>>();
+                let children = node.children().collect::<Vec<_>>();
                 self.joined(&children)
             }
             "command_name" => node.named_child(0).map_or_else(Value::empty, |word| self.word(word)),
@@ -77,10 +76,7 @@ impl Shell<'_, '_> {
             }
             "array" => {
                 let mut value = Value::empty();
-                let mut cursor = node.walk();
-                for (at, child) in
-                    node.named_children(&mut cursor).collect::<Vec<_>>().into_iter().enumerate()
-                {
+                for (at, child) in node.named_children().collect::<Vec<_>>().into_iter().enumerate() {
                     if at > 0 {
                         value.push_text(" ");
                     }
@@ -98,8 +94,7 @@ impl Shell<'_, '_> {
             _ if node.named_child_count() == 0 => self.parsed.script.value(node.byte_range(), str::to_owned),
             _ => {
                 let mut value = Value::empty();
-                let mut cursor = node.walk();
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+                for child in node.named_children().collect::<Vec<_>>() {
                     value.append(self.word(child));
                 }
                 value
@@ -129,8 +124,7 @@ impl Shell<'_, '_> {
             return self.read_file(&path, bytes);
         }
         let mut output = Value::empty();
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in node.named_children().collect::<Vec<_>>() {
             output.append(self.statement(child));
         }
         output
@@ -144,9 +138,8 @@ impl Shell<'_, '_> {
             range = (range.start + 1)..range.end.saturating_sub(1).max(range.start + 1);
         }
         let mut at = range.start;
-        let mut cursor = node.walk();
         let children = node
-            .named_children(&mut cursor)
+            .named_children()
             .filter(|child| !matches!(child.kind(), "string_content" | "heredoc_content"))
             .collect::<Vec<_>>();
         for child in children {
@@ -253,8 +246,7 @@ impl Shell<'_, '_> {
             }
             // The default is a word of its own; its expansions are children of this node.
             let mut fallback = Value::empty();
-            let mut cursor = node.walk();
-            let children = node.named_children(&mut cursor).skip(1).collect::<Vec<_>>();
+            let children = node.named_children().skip(1).collect::<Vec<_>>();
             if children.is_empty() {
                 return Value::text(unescape_quoted(default));
             }
@@ -299,10 +291,7 @@ fn first_of_kind<'n>(node: Node<'n>, kind: &str, depth: usize) -> Option<Node<'n
     if node.kind() == kind {
         return Some(node);
     }
-    let mut cursor = node.walk();
-    node.named_children(&mut cursor)
-        .filter(|_| depth < 8)
-        .find_map(|child| first_of_kind(child, kind, depth + 1))
+    node.named_children().filter(|_| depth < 8).find_map(|child| first_of_kind(child, kind, depth + 1))
 }
 
 impl Value {

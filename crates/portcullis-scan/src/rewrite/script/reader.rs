@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::tool::{Role, Sending, launcher, prepares, role};
 use crate::rewrite::variables::is_credential;
@@ -54,9 +54,8 @@ impl<'s> Reader<'s> {
 
     /// A list of statements, one after the other.
     pub(super) fn statements(&mut self, node: Node<'_>) -> Result<Left, String> {
-        let mut cursor = node.walk();
         let children: Vec<Node<'_>> =
-            node.named_children(&mut cursor).filter(|child| child.kind() != "comment").collect();
+            node.named_children().filter(|child| child.kind() != "comment").collect();
         let (mut gone, mut changed) = (Vec::new(), false);
         for child in &children {
             match self.statement(*child)? {
@@ -161,8 +160,7 @@ impl<'s> Reader<'s> {
                                 .to_owned(),
                         );
                     }
-                    let mut cursor = at.walk();
-                    open.extend(at.named_children(&mut cursor).filter(|_| plain));
+                    open.extend(at.named_children().filter(|_| plain));
                     continue;
                 }
             };
@@ -191,9 +189,8 @@ impl<'s> Reader<'s> {
         if matches!(self.statements(body)?, Left::Nothing) {
             // `for f in dist/*; do twine upload $f; done`: the files are those that the loop goes over.
             let name = node.child_by_field_name("variable").map(|name| self.word(name)).unwrap_or_default();
-            let mut cursor = node.walk();
             let values: Vec<String> =
-                node.children_by_field_name("value", &mut cursor).map(|value| self.word(value)).collect();
+                node.children_by_field_name("value").map(|value| self.word(value)).collect();
             let variable = [format!("${name}"), format!("${{{name}}}")];
             for sending in self.sendings.iter_mut().skip(sendings) {
                 if sending.patterns.iter().any(|pattern| variable.contains(pattern)) {
@@ -249,11 +246,10 @@ impl<'s> Reader<'s> {
             let name = node.child_by_field_name("name")?;
             self.text.get(name.byte_range()).map(str::to_owned)
         };
-        let mut cursor = node.walk();
         let names: Vec<Option<String>> = if node.kind() == "variable_assignment" {
             vec![name_of(node)]
         } else {
-            node.named_children(&mut cursor).map(name_of).collect()
+            node.named_children().map(name_of).collect()
         };
         let all = !names.is_empty() && names.iter().all(|name| name.as_deref().is_some_and(is_credential));
         if all { Left::Nothing } else { self.stays() }
@@ -261,9 +257,8 @@ impl<'s> Reader<'s> {
 
     /// `cat > ~/.pypirc <<EOF …`, `echo "TWINE_PASSWORD=…" >> $GITHUB_ENV`: files that only the upload reads.
     fn redirected(&mut self, node: Node<'_>) -> Result<Left, String> {
-        let mut cursor = node.walk();
         let into = node
-            .children_by_field_name("redirect", &mut cursor)
+            .children_by_field_name("redirect")
             .filter_map(|redirect| redirect.child_by_field_name("destination"))
             .map(|destination| self.word(destination))
             .find(|path| is_pypirc(path) || path.ends_with("GITHUB_ENV") || path.ends_with("GITHUB_ENV}"));
@@ -327,8 +322,7 @@ impl<'s> Reader<'s> {
 
     /// The words of a command as the shell would see them, quotes taken off.
     fn words(&self, node: Node<'_>) -> Vec<Word> {
-        let mut cursor = node.walk();
-        node.named_children(&mut cursor)
+        node.named_children()
             .filter(|child| child.kind() != "variable_assignment" && !child.kind().ends_with("redirect"))
             .map(|child| Word { text: self.word(child), range: child.byte_range() })
             .collect()
@@ -365,8 +359,7 @@ impl<'s> Reader<'s> {
                     found.push(sending);
                 }
             }
-            let mut cursor = node.walk();
-            open.extend(node.named_children(&mut cursor));
+            open.extend(node.named_children());
         }
         found
     }

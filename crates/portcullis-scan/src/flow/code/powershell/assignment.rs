@@ -1,6 +1,6 @@
 //! Assignments: to variables, to entries of tables, to several at once; and the tables themselves.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Items, children, flat, joined, plain_name, unwrapped};
 use crate::flow::code::Program;
@@ -72,12 +72,10 @@ impl Program<'_, '_, '_> {
     fn assigned(&mut self, target: Node<'_>) -> (Option<String>, Option<String>) {
         match target.kind() {
             "variable" | "braced_variable" => (Some(plain_name(self.text(target))), None),
-            "cast_expression" => {
-                match target.named_child(target.named_child_count().saturating_sub(1) as u32) {
-                    Some(inner) => self.assigned(unwrapped(inner)),
-                    None => (None, None),
-                }
-            }
+            "cast_expression" => match target.named_child(target.named_child_count().saturating_sub(1)) {
+                Some(inner) => self.assigned(unwrapped(inner)),
+                None => (None, None),
+            },
             "member_access" | "element_access" => {
                 let Some(object) = target.named_child(0).map(unwrapped) else { return (None, None) };
                 let (name, _) = self.assigned(object);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Items, children, joined, literal, unwrapped};
 use crate::flow::code::Program;

@@ -1,6 +1,6 @@
 //! Expressions: literals, variables, strings with variables in them.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Items, children, flat, has_variable, joined, plain_name, unescape, unwrapped};
 use crate::flow::code::{DEPTH_MAX, Program};

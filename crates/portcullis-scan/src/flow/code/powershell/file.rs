@@ -1,6 +1,6 @@
 //! Cmdlets and redirections that read and write files, the runner's own among them.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::command::Words;
 use super::{Items, children, joined};

@@ -1,6 +1,6 @@
 //! Methods and members of .NET: encoders, strings, files, sockets and web clients.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::operator::formatted;
 use super::{Items, children, joined, literal, unwrapped};

@@ -1,6 +1,6 @@
 //! Operators: `-f`, `-join`, `-replace`, `+`, ranges, casts, indexes. Addresses are put together with these.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::{Items, children, joined, literal, unwrapped};
 use crate::flow::code::Program;
