@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use gix::ObjectId;
 
+use crate::flow::LocalFile;
 use crate::history::{Entry, Roots};
 use crate::objects::{ObjectError, Objects};
 use across::Across;
@@ -17,6 +18,10 @@ pub(crate) use across::Table;
 const PARTS_MAX: usize = 64;
 /// Most links followed on the way to one file.
 const LINKS_MAX: usize = 8;
+/// Largest file of a repository that a workflow may call and that is read.
+pub(crate) const CALLED_MAX: usize = 1024 * 1024;
+/// Most bytes of called files that are kept: the versions of a workflow call the same files over and over.
+const TEXTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Locks that the known entries are spread over, so that threads rarely wait for each other.
 const SHARDS: usize = 64;
 
@@ -54,6 +59,14 @@ pub(crate) struct CalledPaths {
     tops: Arc<Roots>,
     missing: Mutex<BTreeSet<ObjectId>>,
     across: Across,
+    texts: Mutex<Texts>,
+}
+
+/// Contents of the called files that were read last.
+#[derive(Default)]
+struct Texts {
+    known: HashMap<ObjectId, LocalFile>,
+    bytes: usize,
 }
 
 impl CalledPaths {
@@ -64,6 +77,7 @@ impl CalledPaths {
             tops,
             missing: Mutex::default(),
             across: Across::default(),
+            texts: Mutex::default(),
         }
     }
 
@@ -79,6 +93,26 @@ impl CalledPaths {
         self.missing.into_inner().unwrap_or_default()
     }
 
+    /// What a called file holds.
+    pub(crate) fn text(&self, objects: &Objects, id: ObjectId) -> LocalFile {
+        if let Some(known) = self.texts.lock().ok().and_then(|texts| texts.known.get(&id).cloned()) {
+            return known;
+        }
+        let read = match objects.blob(id).inspect_err(|error| self.note(error)) {
+            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
+            Err(error) => return error.into(),
+        };
+        if let Ok(mut texts) = self.texts.lock() {
+            let size = if let LocalFile::Text(text) = &read { 256 + text.len() } else { 256 };
+            if texts.bytes + size > TEXTS_BYTES_MAX {
+                *texts = Texts::default();
+            }
+            texts.bytes += size;
+            texts.known.insert(id, read.clone());
+        }
+        read
+    }
+
     /// The object of a regular file by its path below a commit's tree. Links are followed within the tree: they are
     /// text in the object database, and a runner follows them too.
     pub(crate) fn file(&self, objects: &Objects, tree: ObjectId, path: &str) -> Place {
@@ -88,7 +122,10 @@ impl CalledPaths {
         let mut visited = 0;
         while let Some(name) = left.pop_front() {
             visited += 1;
-            let Some(&folder) = at.last() else { return Place::Astray };
+            // Beside the repository nothing of it stands; a link that leads there hides what it leads to.
+            let Some(&folder) = at.last() else {
+                return if links == 0 { Place::Nowhere } else { Place::Astray };
+            };
             if visited > PARTS_MAX {
                 return Place::Astray;
             }

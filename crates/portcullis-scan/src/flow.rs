@@ -32,9 +32,9 @@ use trace::{Channel, Delivery, Observation, ObservationKind, Publishing, Role, T
 use value::{Carried, Hop, HopKind, Part, Source, Trail, Value};
 
 /// Most statements and words computed for one workflow. Real ones need a few thousand.
-pub const STEPS_MAX: u32 = 200_000;
+pub const STEPS_MAX: u32 = 240_000;
 /// Most of them for one step of a job: one that takes more hides none of those after it.
-const STEPS_OF_ONE_MAX: u32 = 100_000;
+const STEPS_OF_ONE_MAX: u32 = 120_000;
 
 /// How many of those that are left one step of a job may take: all that one may, or the half of that, or the half of the half,
 /// and never more than half of what is left. In such shares, what became of a step that used all of its own is the same
@@ -43,6 +43,14 @@ fn share_of(budget: u32) -> u32 {
     let mut shares = (0..u32::BITS).map(|halvings| STEPS_OF_ONE_MAX >> halvings);
     shares.find(|share| *share <= budget / 2).unwrap_or(0)
 }
+
+/// How many of its step's a program of the repository may take: nearly all that one step may, or the half of that, and so on.
+/// A little stays for what the step does around it, so that it gets as much in every step that begins alike.
+fn share_of_program(budget: u32) -> u32 {
+    let mut shares = (0..u32::BITS).map(|halvings| (STEPS_OF_ONE_MAX - STEPS_OF_ONE_MAX / 8) >> halvings);
+    shares.find(|share| *share <= budget).unwrap_or(0)
+}
+
 const TOO_LONG: &str = "a workflow that takes too many steps to follow";
 /// Most deliveries kept of one workflow.
 const DELIVERIES_MAX: usize = 2_000;
@@ -109,9 +117,9 @@ pub fn is_runner_variable(name: &str) -> bool {
 }
 
 impl<'a> Tracer<'a> {
-    fn new(local: &'a dyn LocalFiles, path: &str, text: &str) -> Self {
+    fn new(local: &'a dyn LocalFiles, path: &str, text: &Arc<str>) -> Self {
         let trace = Trace {
-            files: vec![TracedFile { path: path.to_owned(), text: text.to_owned() }],
+            files: vec![TracedFile { path: path.to_owned(), text: Arc::clone(text) }],
             ..Trace::default()
         };
         Self {
@@ -395,7 +403,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// A file of the repository, as one of the trace's files.
-    pub fn open(&mut self, path: &str) -> Option<(usize, String)> {
+    pub fn open(&mut self, path: &str) -> Option<(usize, Arc<str>)> {
         let path = path.trim_start_matches("./").trim_start_matches('/');
         if !self.opened.iter().any(|opened| opened == path) {
             self.opened.push(path.to_owned());

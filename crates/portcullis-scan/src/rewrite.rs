@@ -166,7 +166,7 @@ fn change(subject: &Subject<'_>, found: &Found) -> Result<Change, String> {
 /// How often a text publishes with a token; `None` if it isn't YAML. A change that leaves as many was none.
 fn left(path: &str, text: &str, local: &dyn LocalFiles) -> Option<usize> {
     let workflow = Workflow::read(&yaml::parse(text).ok()?);
-    let trace = job::trace(&workflow, path, text, local);
+    let trace = job::trace(&workflow, path, &text.into(), local);
     Some(trace.publishings.iter().filter(|publishing| !secrets_of(publishing).is_empty()).count())
 }
 
@@ -238,7 +238,7 @@ fn next(
     if workflow.is_action {
         return None;
     }
-    let trace = job::trace(workflow, path, text, local);
+    let trace = job::trace(workflow, path, &text.into(), local);
     let candidates = trace.publishings.iter().filter(|publishing| {
         let known = matches!(publishing.registry.as_str(), "pypi" | "testpypi");
         let id = workflow.jobs.get(publishing.job).map(|job| format!("{}: ", job.id));

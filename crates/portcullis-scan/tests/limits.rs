@@ -210,6 +210,19 @@ fn links_that_lead_out_of_the_repository_or_in_a_circle() {
     }
 }
 
+/// What lies beside the repository is nothing that it hides.
+#[test]
+fn a_path_beside_the_repository_is_no_link() {
+    let repository = Repository::new();
+    repository.write(WORKFLOW, &format!("{HANDED}{}", calls("bash ../beside.sh")));
+    for _ in 0..2 {
+        let document = scanned(&repository);
+        assert!(document.problems.is_empty(), "{:?}", document.problems);
+        repository.commit("x");
+        repository.git(&["rm", "-q", "-r", "--ignore-unmatch", ".github"]);
+    }
+}
+
 #[test]
 fn a_called_script_that_is_missing_or_broken_among_the_objects() {
     let repository = Repository::new();

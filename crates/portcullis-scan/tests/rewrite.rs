@@ -120,7 +120,7 @@ fn outside_of_edits(old: &str, fixed: &Rewritten) -> (String, String) {
 fn untouched_jobs(text: &str) -> Vec<String> {
     let root = yaml::parse(text).unwrap();
     let workflow = Workflow::read(&root);
-    let trace = portcullis_scan::flow::job::trace(&workflow, PATH, text, &NoFiles);
+    let trace = portcullis_scan::flow::job::trace(&workflow, PATH, &text.into(), &NoFiles);
     let publishing: Vec<&str> =
         trace.publishings.iter().map(|one| workflow.jobs[one.job].id.as_str()).collect();
     workflow

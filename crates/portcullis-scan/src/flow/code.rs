@@ -16,12 +16,13 @@ mod send;
 
 use std::collections::{BTreeMap, HashMap};
 
-use tree_sitter::{Node, Tree};
+use crate::syntax::{Node, Tree};
 
 use crate::flow::command::Language;
+use crate::flow::known::Run;
 use crate::flow::script::{SCRIPT_MAX, Script};
 use crate::flow::shell::parse_tree;
-use crate::flow::value::{HopKind, Value};
+use crate::flow::value::{HopKind, Part, Value};
 use crate::flow::{Hop, JobState, Tracer};
 use crate::span::Bytes;
 use crate::text::RepositoryText;
@@ -71,7 +72,13 @@ pub fn run(
     script: &Script,
     depth: usize,
 ) -> Value {
-    run_within(tracer, state, environment, language, script, depth, &mut HashMap::new())
+    let follow = |tracer: &mut Tracer<'_>, state: &mut JobState| {
+        run_within(tracer, state, environment, language, script, depth, &mut HashMap::new())
+    };
+    if script.whole_file().is_none() {
+        return follow(tracer, state);
+    }
+    Run { environment, language, script, depth }.output(tracer, state, follow)
 }
 
 /// Follows code that another program runs in itself, with the variables of that program.
@@ -143,7 +150,15 @@ impl Program<'_, '_, '_> {
     /// Notes what goes to standard output, which may be the log or the next program's input.
     fn print(&mut self, content: &Value, bytes: Bytes) {
         let hop = self.hop(HopKind::Carry, "printed", bytes);
-        self.printed.append(content.clone().hop(&hop));
+        let mut content = content.clone();
+        // Arguments come with a space behind each, of which the last is not printed.
+        if let Some(Part::Text(text)) = content.parts.last_mut()
+            && text.ends_with(' ')
+        {
+            let length = text.len() - 1;
+            text.to_mut().truncate(length);
+        }
+        self.printed.append(content.hop(&hop));
         self.printed.push_text("\n");
     }
 
@@ -163,8 +178,7 @@ impl Program<'_, '_, '_> {
         if node.child_count() == 0 {
             return;
         }
-        let mut cursor = node.walk();
-        for child in node.named_children(&mut cursor) {
+        for child in node.named_children() {
             into.append(self.eval(child));
         }
     }
@@ -286,9 +300,8 @@ impl Program<'_, '_, '_> {
             | "set_comprehension"
             | "generator_expression" => {
                 // The clauses bind the names that the body, standing before them, uses.
-                let mut cursor = node.walk();
                 let (mut body, mut clauses) = (Vec::new(), Vec::new());
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+                for child in node.named_children().collect::<Vec<_>>() {
                     if child.kind() == "for_in_clause" { clauses.push(child) } else { body.push(child) }
                 }
                 if let [clause] = clauses.as_slice()
@@ -367,8 +380,7 @@ impl Program<'_, '_, '_> {
             }
             "list" | "array" | "tuple" => {
                 let mut value = Value::empty();
-                let mut cursor = node.walk();
-                for child in node.named_children(&mut cursor).collect::<Vec<_>>() {
+                for child in node.named_children().collect::<Vec<_>>() {
                     value.append(self.eval(child));
                     value.push_text(" ");
                 }
@@ -427,8 +439,7 @@ impl Program<'_, '_, '_> {
 
     fn string(&mut self, node: Node<'_>) -> Value {
         let mut value = Value::empty();
-        let mut cursor = node.walk();
-        let children = node.named_children(&mut cursor).collect::<Vec<_>>();
+        let children = node.named_children().collect::<Vec<_>>();
         let raw = self.text(node).starts_with(['r', 'R']);
         for child in children {
             value.append(match child.kind() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::known::Known;
+use super::known::{Begun, Known};
 use super::trace::{Channel, ObservationKind, Role, Trace};
 use super::value::{Part, Source, Value};
 use super::{
@@ -17,7 +17,7 @@ use crate::yaml::{Content, Node};
 const CUT: &str = "more jobs or steps than are read";
 
 /// Follows everything in one workflow.
-pub fn trace(workflow: &Workflow, path: &str, text: &str, local: &dyn LocalFiles) -> Trace {
+pub fn trace(workflow: &Workflow, path: &str, text: &Arc<str>, local: &dyn LocalFiles) -> Trace {
     let mut tracer = Tracer::new(local, path, text);
     let inputs = workflow.is_action.then(|| credential_inputs(&tracer, workflow));
     let called =
@@ -226,7 +226,7 @@ fn run_job(
         {
             continue;
         }
-        let begun = met.map(|met| Known::begin(tracer, &state, met));
+        let begun = met.map(|met| Begun::with(tracer, &state, met));
         let rest = tracer.budget - share_of(tracer.budget);
         tracer.budget -= rest;
         run_step(tracer, workflow, job, step, called, &environment, &mut state, jobs, &matrix);

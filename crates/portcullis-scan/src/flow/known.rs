@@ -9,6 +9,7 @@
 
 mod key;
 mod moved;
+mod program;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -25,6 +26,7 @@ use crate::workflow::Job;
 pub(super) use key::may_have_anchors;
 use key::{Key, Ways, add, add_value, add_values, digest, stretch_of};
 use moved::{Moved, changes};
+pub(super) use program::Run;
 
 /// Most bytes that the known steps of one scan take, as far as they can be told.
 const KNOWN_BYTES_MAX: usize = 48 * 1024 * 1024;
@@ -70,6 +72,13 @@ impl KnownSteps {
         shard.steps.get(key)?.iter().find(fits).cloned()
     }
 
+    /// Puts back what the same was followed to before, and says what a program prints; `None` if it was not followed.
+    fn put_back(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) -> Option<Value> {
+        let mut contents = Contents::default();
+        let followed = self.find(&met.key, |followed| followed.fits(tracer, met, &mut contents))?;
+        Some(followed.put_back(tracer, state, met))
+    }
+
     fn keep(&self, key: Key, followed: Followed) {
         let Some(mut shard) = self.shard(&key).and_then(|shard| shard.lock().ok()) else { return };
         let size = followed.size();
@@ -108,6 +117,8 @@ struct Followed {
     /// Whether that leaves a file of the repository out.
     unread: bool,
     left: Left,
+    /// What a program printed.
+    output: Value,
 }
 
 /// What a step changed of what its job's steps leave for each other; `None` is what it removed.
@@ -148,6 +159,8 @@ pub(super) struct Known {
 /// What a step meets.
 pub(super) struct Met {
     key: Key,
+    /// How much work it may take.
+    share: u32,
     home: usize,
     own: Range<u32>,
     met: Vec<Trail>,
@@ -162,7 +175,6 @@ pub(super) struct Begun {
     observations: usize,
     publishings: usize,
     other_work: usize,
-    budget: u32,
     /// Why what came before is not whole.
     incomplete: Option<&'static str>,
     /// Whether a file was left out before.
@@ -262,21 +274,24 @@ impl Known {
         for text in &tracer.decoded {
             add(&mut hash, text.as_bytes());
         }
-        Some(Met { key: hash.finalize().into(), home: self.home, own, met: met.trails })
+        let share = share_of(tracer.budget);
+        Some(Met { key: hash.finalize().into(), share, home: self.home, own, met: met.trails })
     }
 
     /// Puts back what the same step was followed to before; `false` if it was not.
     pub(super) fn recall(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) -> bool {
-        let mut contents = Contents::default();
-        let found = self.steps.find(&met.key, |followed| followed.fits(tracer, self.home, &mut contents));
-        if let Some(followed) = &found {
-            followed.put_back(tracer, state, met);
-        }
-        found.is_some()
+        self.steps.put_back(tracer, state, met).is_some()
     }
 
-    /// Before the step is followed.
-    pub(super) fn begin(tracer: &mut Tracer<'_>, state: &JobState, met: Met) -> Begun {
+    /// After the step was followed.
+    pub(super) fn keep(&self, tracer: &mut Tracer<'_>, state: &JobState, begun: Begun) {
+        begun.keep(&self.steps, tracer, state, Value::empty());
+    }
+}
+
+impl Begun {
+    /// Before a step is followed.
+    pub(super) fn with(tracer: &mut Tracer<'_>, state: &JobState, met: Met) -> Begun {
         tracer.opened.clear();
         tracer.lacked_room = false;
         let incomplete = tracer.trace.incomplete.take();
@@ -292,20 +307,25 @@ impl Known {
             observations: trace.observations.len(),
             publishings: trace.publishings.len(),
             other_work: trace.other_work.get(tracer.job).copied().unwrap_or(0),
-            budget: share_of(tracer.budget),
         }
     }
 
+    /// Gives back what was put aside; what following it met comes beside it.
+    fn end(&self, tracer: &mut Tracer<'_>) {
+        tracer.trace.incomplete = self.incomplete.or(tracer.trace.incomplete);
+        tracer.trace.unread |= self.unread;
+    }
+
     /// After it was followed: keeps what that led to, if nothing but its key and what it opened led there.
-    pub(super) fn keep(&self, tracer: &mut Tracer<'_>, state: &JobState, begun: Begun) {
+    fn keep(self, steps: &KnownSteps, tracer: &mut Tracer<'_>, state: &JobState, output: Value) {
         let (incomplete, unread) = (tracer.trace.incomplete, tracer.trace.unread);
-        tracer.trace.incomplete = begun.incomplete.or(incomplete);
-        tracer.trace.unread |= begun.unread;
+        self.end(tracer);
+        let begun = self;
         let (tracer, trace) = (&*tracer, &tracer.trace);
         let full = [trace.deliveries.len(), trace.observations.len(), trace.publishings.len()]
             .iter()
             .any(|length| *length >= DELIVERIES_MAX);
-        let own_files = [trace.files.first(), trace.files.get(self.home)];
+        let own_files = [trace.files.first(), trace.files.get(begun.met.home)];
         // With as much it will get no further anywhere.
         let exhausted = tracer.budget == 0;
         // What another limit cut off here may find room elsewhere.
@@ -318,7 +338,7 @@ impl Known {
         }
         let mut contents = Contents::default();
         let opened = tracer.opened.iter().map(|path| (path.clone(), contents.of(tracer, path)));
-        let (before, Met { key, home, own, met }) = (&begun.before, begun.met);
+        let (before, Met { key, share, home, own, met }) = (&begun.before, begun.met);
         let work = trace.other_work.get(tracer.job).copied().unwrap_or(0);
         let followed = Followed {
             home,
@@ -331,7 +351,7 @@ impl Known {
             publishings: trace.publishings.get(begun.publishings..).unwrap_or(&[]).to_vec(),
             decoded: tracer.decoded.difference(&begun.decoded).cloned().collect(),
             other_work: work.saturating_sub(begun.other_work),
-            spent: begun.budget.saturating_sub(tracer.budget),
+            spent: share.saturating_sub(tracer.budget),
             exhausted,
             incomplete,
             unread,
@@ -342,9 +362,10 @@ impl Known {
                 remotes: changes(&before.remotes, &state.remotes),
                 folders: Some(Folders::of(state)).filter(|folders| *folders != Folders::of(before)),
             },
+            output,
         };
         if followed.stays_within(&own) {
-            self.steps.keep(key, followed);
+            steps.keep(key, followed);
         }
     }
 }
@@ -364,6 +385,10 @@ impl Contents {
     fn of(&mut self, tracer: &Tracer<'_>, path: &str) -> Content {
         if let Some(known) = self.0.get(path) {
             return *known;
+        }
+        if let Some(hash) = tracer.local.hash(path) {
+            self.0.insert(path.to_owned(), Content::Text(hash));
+            return Content::Text(hash);
         }
         let open = tracer.trace.files.iter().skip(1).find(|file| file.path == path);
         let read = || match tracer.local.read(path) {
@@ -388,11 +413,12 @@ impl Followed {
         };
         let left = |name: usize, one: &Option<Value>| 128 + name + one.as_ref().map_or(0, value);
         let named = [&self.left.files, &self.left.added, &self.left.remotes];
-        512 + self
-            .deliveries
-            .iter()
-            .map(|one| 256 + value(&one.target) + carried(&one.carried))
-            .sum::<usize>()
+        512 + value(&self.output)
+            + self
+                .deliveries
+                .iter()
+                .map(|one| 256 + value(&one.target) + carried(&one.carried))
+                .sum::<usize>()
             + self.observations.iter().map(|one| 128 + value(&one.detail)).sum::<usize>()
             + self.publishings.iter().map(|one| 192 + carried(&one.carried)).sum::<usize>()
             + named.into_iter().flatten().map(|(name, one)| left(name.len(), one)).sum::<usize>()
@@ -408,16 +434,15 @@ impl Followed {
     }
 
     /// Whether following the step here would lead to the same: its files are the same, and no limit is near.
-    fn fits(&self, tracer: &Tracer<'_>, home: usize, contents: &mut Contents) -> bool {
+    fn fits(&self, tracer: &Tracer<'_>, met: &Met, contents: &mut Contents) -> bool {
         let trace = &tracer.trace;
-        let own = trace.files.get(home).map_or("", |file| &file.path);
+        let own = trace.files.get(met.home).map_or("", |file| &file.path);
         let main = trace.files.first().map_or("", |file| &file.path);
-        let share = share_of(tracer.budget);
         trace.deliveries.len() + self.deliveries.len() < DELIVERIES_MAX
             && trace.observations.len() + self.observations.len() < DELIVERIES_MAX
             && trace.publishings.len() + self.publishings.len() < DELIVERIES_MAX
             && trace.files.len() + self.opened.len() < FILES_MAX
-            && (if self.exhausted { self.spent == share } else { self.spent < share })
+            && (if self.exhausted { self.spent == met.share } else { self.spent < met.share })
             && self
                 .opened
                 .iter()
@@ -444,13 +469,13 @@ impl Followed {
         }
         let Left { files, added, outputs, remotes, folders: _ } = &self.left;
         let named = [files, added, remotes].into_iter().flatten().map(|(_, value)| value);
-        for value in named.chain(outputs.iter().map(|(_, value)| value)).flatten() {
+        for value in named.chain(outputs.iter().map(|(_, value)| value)).flatten().chain([&self.output]) {
             drop(moved.value(value));
         }
         stays
     }
 
-    fn put_back(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) {
+    fn put_back(&self, tracer: &mut Tracer<'_>, state: &mut JobState, met: &Met) -> Value {
         if let Some(why) = self.incomplete {
             tracer.incomplete(why);
         }
@@ -476,6 +501,7 @@ impl Followed {
         let observations: Vec<Observation> =
             self.observations.iter().map(|one| moved.observation(one)).collect();
         let publishings: Vec<Publishing> = self.publishings.iter().map(|one| moved.publishing(one)).collect();
+        let output = moved.value(&self.output);
         moved.put(&self.left.files, &mut state.files);
         moved.put(&self.left.added, &mut state.added);
         moved.put(&self.left.outputs, &mut state.outputs);
@@ -493,8 +519,11 @@ impl Followed {
         }
         tracer.decoded.extend(self.decoded.iter().cloned());
         tracer.budget = tracer.budget.saturating_sub(self.spent);
+        output
     }
 }
 
+#[cfg(test)]
+mod program_tests;
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,11 @@ impl Script {
         }
     }
 
+    /// Which of the trace's files it is, where it is a whole one.
+    pub fn whole_file(&self) -> Option<usize> {
+        matches!(self.origin, Origin::File).then_some(self.file)
+    }
+
     /// Where a range of the script stands in its file.
     pub fn bytes(&self, range: Range<usize>) -> Bytes {
         match &self.origin {

@@ -1,5 +1,7 @@
 //! What the tracer found: who received what, and what else happened that means something.
 
+use std::sync::Arc;
+
 use crate::flow::value::{Carried, Value};
 use crate::span::Bytes;
 
@@ -9,7 +11,7 @@ pub struct TracedFile {
     /// Path inside the repository.
     pub path: String,
     /// Its text.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// By which kind of road something left.

@@ -79,7 +79,7 @@ pub(super) fn read(
     let reader = Reader { action, local, elsewhere, called: RefCell::default(), followed: Cell::new(0) };
     let mut reading =
         Reading { triggers: workflow.triggers.clone(), is_action: workflow.is_action, ..Reading::default() };
-    let file = File { path: path.to_owned(), text: text.to_owned(), root, workflow };
+    let file = File { path: path.to_owned(), text: text.into(), root, workflow };
     if reading.is_action {
         let references = reader.steps_of_action(&file, 0);
         if !references.is_empty() {
@@ -103,7 +103,7 @@ pub(super) fn read(
 
 struct File {
     path: String,
-    text: String,
+    text: Arc<str>,
     root: Arc<Node>,
     workflow: Workflow,
 }
@@ -143,7 +143,7 @@ impl Reader<'_> {
         self.follows().then_some(())?;
         let root = crate::yaml::parse(&text).ok()?;
         let workflow = Workflow::read(&root);
-        Some(File { path, text, root, workflow })
+        Some(File { path, text: text.into(), root, workflow })
     }
 
     fn workflow(

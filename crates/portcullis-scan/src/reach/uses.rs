@@ -65,7 +65,7 @@ fn one_file(
     let (Ok(bytes), Some(commit)) = (objects.blob(blob), history.commits.get(at)) else {
         return Default::default();
     };
-    let names = analysis::names_in(&String::from_utf8_lossy(&bytes));
+    let names = analysis::names_in(&crate::text::lossy(&bytes));
     if names.is_empty() {
         return Default::default();
     }

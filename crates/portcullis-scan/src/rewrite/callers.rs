@@ -24,7 +24,7 @@ struct Changed<'c> {
 impl LocalFiles for Changed<'_> {
     fn read(&self, path: &str) -> LocalFile {
         match self.texts.get(path) {
-            Some(text) => LocalFile::Text(text.clone()),
+            Some(text) => LocalFile::Text(text.as_str().into()),
             None => self.rest.read(path),
         }
     }

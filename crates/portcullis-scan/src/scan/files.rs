@@ -4,13 +4,10 @@ use std::path::PathBuf;
 
 use gix::ObjectId;
 
-use crate::called::{CalledPaths, Place};
+use crate::called::{CALLED_MAX, CalledPaths, Place};
 use crate::flow::{LocalFile, LocalFiles};
 use crate::objects::Objects;
 use crate::source;
-
-/// Largest file of a repository that a workflow may call and that is read.
-const CALLED_MAX: usize = 1024 * 1024;
 
 /// Files of a tree in the object database.
 pub(super) struct AtCommit<'o> {
@@ -21,15 +18,20 @@ pub(super) struct AtCommit<'o> {
 
 impl LocalFiles for AtCommit<'_> {
     fn read(&self, path: &str) -> LocalFile {
-        let id = match self.called.file(self.objects, self.tree, path) {
-            Place::File(id) => id,
-            Place::Nowhere => return LocalFile::Absent,
-            Place::Astray => return LINKED,
-        };
-        match self.objects.blob(id).inspect_err(|error| self.called.note(error)) {
-            Ok(bytes) => LocalFile::of_bytes(&bytes, CALLED_MAX),
-            Err(error) => error.into(),
+        match self.called.file(self.objects, self.tree, path) {
+            Place::File(id) => self.called.text(self.objects, id),
+            Place::Nowhere => LocalFile::Absent,
+            Place::Astray => LINKED,
         }
+    }
+
+    fn hash(&self, path: &str) -> Option<[u8; 32]> {
+        let id = self.called.file(self.objects, self.tree, path).file()?;
+        let mut hash = [0; 32];
+        for (to, from) in hash.iter_mut().zip(id.as_slice()) {
+            *to = *from;
+        }
+        Some(hash)
     }
 }
 

