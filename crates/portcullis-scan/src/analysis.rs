@@ -7,10 +7,12 @@ mod skeleton;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::destination::{self, Place};
 use crate::flow::LocalFiles;
 use crate::flow::job;
+use crate::flow::trace::{Role, Trace};
 use crate::report::{Certainty, Destination, FlowHop};
 use crate::signal::Signal;
 use crate::silence::{Comments, Said};
@@ -31,7 +33,7 @@ const HOPS_MAX: usize = 64;
 pub const UNANALYSED: &str = "unanalysed-workflow";
 
 /// What one version of a workflow shows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Analysis {
     /// The events that start it.
     pub triggers: Vec<Trigger>,
@@ -108,120 +110,169 @@ pub struct PublishUse {
 
 /// Analyses a file. A panic inside becomes a problem of this file alone.
 pub fn analyse(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
-    let outcome = catch_unwind(AssertUnwindSafe(|| analyse_within(path, bytes, local, identity)));
-    outcome.unwrap_or_else(|_| {
-        coarse(
-            bytes,
-            Failure { kind: "internal-error", what: "the analysis of this file broke off".to_owned() },
-        )
-    })
+    File::read(bytes).analyse(path, local, identity)
 }
 
-fn analyse_within(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
-    if bytes.len() > WORKFLOW_MAX {
-        let what = format!("{} bytes; a workflow may have {WORKFLOW_MAX}", bytes.len());
-        return coarse(bytes, Failure { kind: "too-large", what });
+/// A file that was read, to be analysed once for each combination with what it calls.
+pub struct File<'b> {
+    bytes: &'b [u8],
+    read: Result<Parsed, Failure>,
+}
+
+/// What its text alone tells.
+struct Parsed {
+    text: Arc<str>,
+    workflow: Workflow,
+    comments: Comments,
+    /// What an analysis has of it before anything is followed.
+    outline: Analysis,
+    /// Why GitHub would refuse it, where its scripts had to be indented to read it at all.
+    refused: Option<Failure>,
+    could_not_run: bool,
+    /// Whether a key is given twice.
+    repeats: bool,
+}
+
+impl<'b> File<'b> {
+    /// Reads a file; what can't be read is searched coarsely when it is analysed.
+    pub fn read(bytes: &'b [u8]) -> Self {
+        let read = catch_unwind(|| Parsed::of(bytes)).unwrap_or_else(|_| Err(broke_off()));
+        Self { bytes, read }
     }
-    let text = String::from_utf8_lossy(bytes);
-    let root = match crate::yaml::parse(&text) {
-        Ok(root) => root,
-        Err(error @ crate::yaml::YamlError::Limit { .. }) => {
-            return coarse(bytes, Failure { kind: "over-limit", what: error.to_string() });
+
+    /// Analyses it beside the files that it calls. A panic inside becomes a problem of this file alone.
+    pub fn analyse(&self, path: &str, local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
+        let parsed = match &self.read {
+            Ok(parsed) => parsed,
+            Err(failure) => return coarse(self.bytes, failure.clone()),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| parsed.analyse(path, self.bytes, local, identity)));
+        outcome.unwrap_or_else(|_| coarse(self.bytes, broke_off()))
+    }
+}
+
+fn broke_off() -> Failure {
+    Failure { kind: "internal-error", what: "the analysis of this file broke off".to_owned() }
+}
+
+impl Parsed {
+    fn of(bytes: &[u8]) -> Result<Self, Failure> {
+        if bytes.len() > WORKFLOW_MAX {
+            let what = format!("{} bytes; a workflow may have {WORKFLOW_MAX}", bytes.len());
+            return Err(Failure { kind: "too-large", what });
         }
-        Err(error) => {
-            let failure = Failure { kind: "invalid-yaml", what: error.to_string() };
-            return match crate::yaml::repair::indented(&text) {
-                Some((mended, root)) => {
-                    refused(analyse_tree(path, bytes, &mended, &root, local, identity), failure)
+        let text = crate::text::lossy(bytes);
+        match crate::yaml::parse(&text) {
+            Ok(root) => Ok(Self::new(bytes, &text, &root, None)),
+            Err(error @ crate::yaml::YamlError::Limit { .. }) => {
+                Err(Failure { kind: "over-limit", what: error.to_string() })
+            }
+            Err(error) => {
+                let failure = Failure { kind: "invalid-yaml", what: error.to_string() };
+                match crate::yaml::repair::indented(&text) {
+                    Some((mended, root)) => Ok(Self::new(bytes, &mended, &root, Some(failure))),
+                    None => Err(failure),
                 }
-                None => coarse(bytes, failure),
-            };
-        }
-    };
-    analyse_tree(path, bytes, &text, &root, local, identity)
-}
-
-/// What a file was meant to do that GitHub would refuse to run.
-fn refused(mut analysis: Analysis, failure: Failure) -> Analysis {
-    for seen in &mut analysis.seen {
-        seen.signals.insert(Signal::CouldNotRun);
-    }
-    let what =
-        format!("{}; GitHub would refuse it, and it was searched with its scripts indented", failure.what);
-    analysis.problem = Some(Failure { what, ..failure });
-    analysis
-}
-
-fn analyse_tree(
-    path: &str,
-    bytes: &[u8],
-    text: &str,
-    root: &std::sync::Arc<Node>,
-    local: &dyn LocalFiles,
-    identity: Option<&str>,
-) -> Analysis {
-    let workflow = Workflow::read(root);
-    let trace = job::trace(&workflow, path, text, local);
-    let places: Vec<Place> = trace.deliveries.iter().map(destination::place).collect();
-    let evidence = Evidence { path, workflow: &workflow, trace: &trace, places: &places, identity };
-    let mut analysis = Analysis {
-        triggers: workflow.triggers.clone(),
-        is_action: workflow.is_action,
-        names: names_in(text),
-        environment_names: environment_names(&workflow, text),
-        owners: owners(&workflow),
-        skeleton: skeleton(root),
-        called: trace.asked.iter().cloned().collect(),
-        ..Analysis::default()
-    };
-    if std::str::from_utf8(bytes).is_err() {
-        analysis.problem = Some(Failure {
-            kind: "invalid-utf8",
-            what: "not UTF-8; analysed with the broken bytes replaced".to_owned(),
-        });
-    }
-    let could_not_run = !workflow.is_action && crate::workflow::refusal::refusal(root).is_some();
-    let repeats = crate::workflow::refusal::repeats_a_key(root);
-    let shown = Shown::new(&trace, Comments::read(text, root));
-    for technique in crate::techniques::ALL {
-        for sighting in technique.look(&evidence) {
-            analysis.seen.push(shown.seen(technique.id(), sighting, &evidence));
-        }
-    }
-    analysis.uses = shown.uses(&places);
-    for (delivery, place) in trace.deliveries.iter().zip(&places) {
-        if delivery.role == crate::flow::trace::Role::Authentication
-            && let Some(host) = &place.host
-        {
-            for carried in &delivery.carried {
-                analysis.logins.insert((host.clone(), carried.source.name()));
             }
         }
     }
-    let failure = match trace.incomplete {
-        Some(why) => Some(Failure { kind: "over-limit", what: format!("{why}: only a part was followed") }),
-        None if repeats => {
-            let what = "not valid YAML: a key is given twice; only the first of the two was followed";
-            Some(Failure { kind: "invalid-yaml", what: what.to_owned() })
+
+    fn new(bytes: &[u8], text: &str, root: &Arc<Node>, refused: Option<Failure>) -> Self {
+        let workflow = Workflow::read(root);
+        let mut outline = Analysis {
+            triggers: workflow.triggers.clone(),
+            is_action: workflow.is_action,
+            names: names_in(text),
+            environment_names: environment_names(&workflow, text),
+            owners: owners(&workflow),
+            skeleton: skeleton(root),
+            ..Analysis::default()
+        };
+        if std::str::from_utf8(bytes).is_err() {
+            outline.problem = Some(Failure {
+                kind: "invalid-utf8",
+                what: "not UTF-8; analysed with the broken bytes replaced".to_owned(),
+            });
         }
-        None => None,
-    };
-    if let Some(failure) = failure {
-        let mut whole = bytes.to_vec();
-        for called in trace.files.iter().skip(1) {
-            whole.push(b'\n');
-            whole.extend_from_slice(called.text.as_bytes());
+        Self {
+            text: text.into(),
+            comments: Comments::read(text, root),
+            could_not_run: !workflow.is_action && crate::workflow::refusal::refusal(root).is_some(),
+            repeats: crate::workflow::refusal::repeats_a_key(root),
+            workflow,
+            outline,
+            refused,
         }
-        let mut rest = coarse::search(&whole, failure, trace.unread);
-        analysis.problem = analysis.problem.or(rest.problem.take());
-        analysis.seen.append(&mut rest.seen);
     }
-    if could_not_run || repeats {
-        for seen in &mut analysis.seen {
-            seen.signals.insert(Signal::CouldNotRun);
+
+    fn analyse(&self, path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Analysis {
+        let workflow = &self.workflow;
+        let trace = job::trace(workflow, path, &self.text, local);
+        let places: Vec<Place> = trace.deliveries.iter().map(destination::place).collect();
+        let evidence = Evidence { path, workflow, trace: &trace, places: &places, identity };
+        let called = trace.asked.iter().cloned().collect();
+        let mut analysis = Analysis { called, ..self.outline.clone() };
+        let shown = Shown::new(&trace, &self.comments);
+        for technique in crate::techniques::ALL {
+            for sighting in technique.look(&evidence) {
+                analysis.seen.push(shown.seen(technique.id(), sighting, &evidence));
+            }
+        }
+        analysis.uses = shown.uses(&places);
+        analysis.logins = logins(&trace, &places);
+        if let Some(failure) = self.left_out(&trace) {
+            let mut whole = bytes.to_vec();
+            for called in trace.files.iter().skip(1) {
+                whole.push(b'\n');
+                whole.extend_from_slice(called.text.as_bytes());
+            }
+            let mut rest = coarse::search(&whole, failure, trace.unread);
+            analysis.problem = analysis.problem.or(rest.problem.take());
+            analysis.seen.append(&mut rest.seen);
+        }
+        if self.could_not_run || self.repeats || self.refused.is_some() {
+            for seen in &mut analysis.seen {
+                seen.signals.insert(Signal::CouldNotRun);
+            }
+        }
+        if let Some(failure) = &self.refused {
+            let what = format!(
+                "{}; GitHub would refuse it, and it was searched with its scripts indented",
+                failure.what
+            );
+            analysis.problem = Some(Failure { what, ..failure.clone() });
+        }
+        analysis
+    }
+
+    /// Why only a part was followed.
+    fn left_out(&self, trace: &Trace) -> Option<Failure> {
+        match trace.incomplete {
+            Some(why) => {
+                Some(Failure { kind: "over-limit", what: format!("{why}: only a part was followed") })
+            }
+            None if self.repeats => {
+                let what = "not valid YAML: a key is given twice; only the first of the two was followed";
+                Some(Failure { kind: "invalid-yaml", what: what.to_owned() })
+            }
+            None => None,
         }
     }
-    analysis
+}
+
+/// Hosts at which a secret is a login.
+fn logins(trace: &Trace, places: &[Place]) -> BTreeSet<(String, String)> {
+    let mut logins = BTreeSet::new();
+    for (delivery, place) in trace.deliveries.iter().zip(places) {
+        if delivery.role == Role::Authentication
+            && let Some(host) = &place.host
+        {
+            for carried in &delivery.carried {
+                logins.insert((host.clone(), carried.source.name()));
+            }
+        }
+    }
+    logins
 }
 
 /// Names that a workflow uses in jobs with an `environment` and nowhere else. Such a secret may be the environment's own, which

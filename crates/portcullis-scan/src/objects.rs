@@ -108,7 +108,7 @@ impl TreeEntry {
     /// An entry as it is stored; what is not UTF-8 in its name is shown as such.
     pub(crate) fn of(stored: &gix::objs::tree::EntryRef<'_>) -> Self {
         Self {
-            name: String::from_utf8_lossy(stored.filename).into_owned(),
+            name: crate::text::lossy(stored.filename).into_owned(),
             is_tree: stored.mode.is_tree(),
             is_file: stored.mode.is_blob(),
             is_link: stored.mode.is_link(),
@@ -420,7 +420,7 @@ impl Objects {
                     continue;
                 }
                 let text = crate::source::read_file(&path, 4_096).unwrap_or_default();
-                let text = String::from_utf8_lossy(&text).trim().to_owned();
+                let text = crate::text::lossy(&text).trim().to_owned();
                 if text.starts_with("ref:") {
                     continue;
                 }
@@ -469,7 +469,7 @@ impl Objects {
                     continue;
                 };
                 let text = crate::source::read_file(&path, TEXT_MAX).unwrap_or_default();
-                for line in String::from_utf8_lossy(&text).lines() {
+                for line in crate::text::lossy(&text).lines() {
                     for id in line.split(' ').take(2).filter_map(|id| ObjectId::from_hex(id.as_bytes()).ok())
                     {
                         if !id.is_null() {
@@ -537,7 +537,7 @@ impl Objects {
 
     fn text(&self, name: &str) -> Result<String, String> {
         let bytes = crate::source::read_file(&self.git.join(name), TEXT_MAX)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(crate::text::lossy(&bytes).into_owned())
     }
 }
 
@@ -545,14 +545,14 @@ fn commit_text(id: ObjectId, data: &[u8]) -> Result<CommitText, ObjectError> {
     let commit = gix::objs::CommitRef::from_bytes(data, id.kind()).map_err(|_| ObjectError::Broken(id))?;
     let (author, author_time) = match commit.author() {
         Ok(author) => {
-            let name = String::from_utf8_lossy(author.name).trim().to_owned();
-            let mail = String::from_utf8_lossy(author.email).trim().to_owned();
+            let name = crate::text::lossy(author.name).trim().to_owned();
+            let mail = crate::text::lossy(author.email).trim().to_owned();
             (format!("{name} <{mail}>"), author.seconds())
         }
-        Err(_) => (String::from_utf8_lossy(commit.author).into_owned(), 0),
+        Err(_) => (crate::text::lossy(commit.author).into_owned(), 0),
     };
     let time = commit.committer().map(|committer| committer.seconds()).unwrap_or(author_time);
-    let message = String::from_utf8_lossy(commit.message);
+    let message = crate::text::lossy(commit.message);
     let message = message.lines().next().unwrap_or("").chars().take(500).collect();
     Ok(CommitText {
         tree: commit.tree(),

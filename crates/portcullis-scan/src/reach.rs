@@ -190,7 +190,7 @@ impl<'q> Asked<'q> {
             Ok(bytes) => {
                 self.part.read = true;
                 self.stats.workflow_versions += 1;
-                let text = String::from_utf8_lossy(&bytes);
+                let text = crate::text::lossy(&bytes);
                 let reading = job::read(&shown, &text, &self.question.action, &NoFiles, self.elsewhere);
                 if let Some(what) = reading.problem {
                     self.stats.files_failed += 1;
@@ -247,7 +247,7 @@ impl<'q> Asked<'q> {
                     continue;
                 }
             };
-            let text = String::from_utf8_lossy(&bytes);
+            let text = crate::text::lossy(&bytes);
             let names_it = text.to_ascii_lowercase().contains(&needle);
             if !names_it && !text.contains("./") && !self.elsewhere.is_used_in(&text) {
                 continue;

@@ -1,5 +1,6 @@
 //! Where something stands in a file: byte ranges inside the crate, lines and columns outside.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -48,21 +49,25 @@ impl Bytes {
 #[derive(Debug)]
 pub struct LineIndex<'text> {
     text: &'text str,
-    starts: Vec<usize>,
+    starts: OnceCell<Vec<usize>>,
 }
 
 impl<'text> LineIndex<'text> {
-    /// Reads the text once.
+    /// Reads the text once, when the first place in it is asked for.
     pub fn new(text: &'text str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+        Self { text, starts: OnceCell::new() }
+    }
+
+    fn starts(&self) -> &[usize] {
+        let read = || std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.starts.get_or_init(read)
     }
 
     /// The position of a byte; past the end, the end.
     pub fn position(&self, byte: usize) -> Position {
         let byte = byte.min(self.text.len());
-        let line = self.starts.partition_point(|start| *start <= byte);
-        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let line = self.starts().partition_point(|start| *start <= byte);
+        let start = self.starts().get(line.saturating_sub(1)).copied().unwrap_or(0);
         let before = self.text.get(start..byte).unwrap_or("");
         Position { line: line as u32, column: before.chars().count() as u32 + 1 }
     }

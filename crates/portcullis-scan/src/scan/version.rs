@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gix::ObjectId;
 
 use super::files::AtCommit;
-use crate::analysis::{Analysis, analyse};
+use crate::analysis::{Analysis, File};
 use crate::called::{CalledPaths, Table};
 use crate::flow::{LocalFiles, NoFiles};
 use crate::history::History;
@@ -18,7 +18,7 @@ pub(super) struct Version {
     pub(super) blob: String,
     /// Indices of the commits that hold it; none for a file outside any commit.
     pub(super) commits: Vec<usize>,
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
     pub(super) analysis: Analysis,
     /// Names of the packages that its publish steps publish, in the order of its uses.
     pub(super) packages: Vec<Option<String>>,
@@ -71,6 +71,7 @@ impl Reader<'_> {
     ) -> Vec<Version> {
         let Self { objects, history, called, identity } = *self;
         let mut done: Vec<Version> = Vec::new();
+        let (text, file) = (shown_of(bytes), File::read(bytes));
         // Commits that may differ in what is called, by the newest, with the paths in which they are known to agree: what
         // one version of a script calls, another may not.
         let mut open: BTreeMap<Option<usize>, (Vec<usize>, BTreeSet<String>)> =
@@ -80,11 +81,11 @@ impl Reader<'_> {
         {
             let mut version = match newest.and_then(|at| history.commits.get(at)) {
                 Some(commit) => {
-                    version(path, bytes, &AtCommit { objects, called, tree: commit.text.tree }, identity)
+                    let local = AtCommit { objects, called, tree: commit.text.tree };
+                    self::version(path, blob.to_string(), &file, &text, &local, identity)
                 }
-                None => version(path, bytes, &NoFiles, identity),
+                None => self::version(path, blob.to_string(), &file, &text, &NoFiles, identity),
             };
-            version.blob = blob.to_string();
             let fresh: Vec<&String> =
                 version.analysis.called.iter().filter(|path| !agreed.contains(*path)).collect();
             let groups = self.alike(commits, &fresh);
@@ -178,8 +179,7 @@ impl Reader<'_> {
             path: path.to_owned(),
             blob: String::new(),
             commits,
-            text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
-                .into_owned(),
+            text: shown_of(bytes),
             analysis: crate::analysis::coarse(&text, crate::analysis::Failure { kind: "over-limit", what }),
             packages: Vec::new(),
         }
@@ -192,28 +192,38 @@ pub(super) fn unread(path: &str, blob: &str, what: String) -> Version {
         path: path.to_owned(),
         blob: blob.to_owned(),
         commits: Vec::new(),
-        text: String::new(),
+        text: "".into(),
         analysis: crate::analysis::coarse(b"", crate::analysis::Failure { kind: "too-large", what }),
         packages: Vec::new(),
     }
 }
 
-pub(super) fn version(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Version {
-    let analysis = analyse(path, bytes, local, identity);
+/// As much of a workflow's text as is analysed, for excerpts.
+pub(super) fn shown_of(bytes: &[u8]) -> Arc<str> {
+    crate::text::lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes)).into()
+}
+
+/// A file outside any commit.
+pub(super) fn loose(path: &str, bytes: &[u8], local: &dyn LocalFiles, identity: Option<&str>) -> Version {
+    let blob = blob_id(gix::hash::Kind::Sha1, bytes);
+    version(path, blob, &File::read(bytes), &shown_of(bytes), local, identity)
+}
+
+fn version(
+    path: &str,
+    blob: String,
+    file: &File<'_>,
+    text: &Arc<str>,
+    local: &dyn LocalFiles,
+    identity: Option<&str>,
+) -> Version {
+    let analysis = file.analyse(path, local, identity);
     let packages = analysis
         .uses
         .iter()
         .map(|used| crate::publishing::package(&used.registry, used.directory.as_deref(), local))
         .collect();
-    Version {
-        path: path.to_owned(),
-        blob: blob_id(gix::hash::Kind::Sha1, bytes),
-        commits: Vec::new(),
-        text: String::from_utf8_lossy(bytes.get(..crate::analysis::WORKFLOW_MAX).unwrap_or(bytes))
-            .into_owned(),
-        analysis,
-        packages,
-    }
+    Version { path: path.to_owned(), blob, commits: Vec::new(), text: Arc::clone(text), analysis, packages }
 }
 
 /// The id that a file has, or would have, in a repository with this hash.

@@ -1,6 +1,6 @@
 //! Calls: to functions of the program itself, to those that send, encode, run or write, and to everything else.
 
-use tree_sitter::Node;
+use crate::syntax::Node;
 
 use super::Program;
 use super::names::is_or_ends_with;
@@ -137,8 +137,7 @@ impl Program<'_, '_, '_> {
     fn program_call(&mut self, name: &str, node: Node<'_>, bytes: Bytes) -> Option<Value> {
         let last = name.rsplit('.').next().unwrap_or(name);
         let arguments = node.child_by_field_name("arguments")?;
-        let mut cursor = arguments.walk();
-        let children: Vec<Node<'_>> = arguments.named_children(&mut cursor).collect();
+        let children: Vec<Node<'_>> = arguments.named_children().collect();
         if matches!(last, "communicate" | "write" | "end") {
             let variable = name.split('.').next()?.to_owned();
             let words = self.started.get(&variable).cloned()?;
@@ -160,9 +159,20 @@ impl Program<'_, '_, '_> {
         };
         if words.is_empty() {
             // `spawn('curl', ['-d', …])`.
-            let second = children.get(1).filter(|second| matches!(second.kind(), "array" | "list"))?;
-            words.push(self.eval(*first));
-            words.extend(self.elements_of(*second)?);
+            let second = children.get(1)?;
+            match second.kind() {
+                "array" | "list" => {
+                    words.push(self.eval(*first));
+                    words.extend(self.elements_of(*second)?);
+                }
+                // `spawn('curl', list)`: no shell reads it, whatever is in the list.
+                "identifier" => {
+                    words.push(self.eval(*first));
+                    let list = self.elements_of(*second);
+                    words.extend(list.unwrap_or_else(|| crate::flow::command::words(&self.eval(*second))));
+                }
+                _ => return None,
+            }
         }
         let mut input = Value::empty();
         for child in &children {
@@ -252,9 +262,8 @@ impl Program<'_, '_, '_> {
         if list.kind() == "generator_expression" || list.kind() == "template_string" {
             return vec![self.eval(list)];
         }
-        let mut cursor = list.walk();
         let mut values = Vec::new();
-        for child in list.named_children(&mut cursor).collect::<Vec<_>>() {
+        for child in list.named_children().collect::<Vec<_>>() {
             match child.kind() {
                 "arrow_function" | "function_expression" | "lambda" if self.callback_items.is_some() => {
                     let items = self.callback_items.take().unwrap_or_default();
