@@ -31,6 +31,18 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         _ if has(Signal::DroppedByRunner) => Verdict::Suspicious,
         // Excuses for the ordinary: they never outweigh greed or hiding.
         "secret-to-log" if has(Signal::SettingsOnly) && !has(Signal::ReadableLog) => Verdict::Exposed,
+        // The mask holds, so nobody gets it; a job that also does other work says it by the way. Who prints many of them, or in another
+        // form, or nothing else, tries something.
+        "secret-to-log"
+            if has(Signal::MaskedLog)
+                && !has(Signal::ReadableLog)
+                && !has(Signal::SinglePurpose)
+                && !has(Signal::ManySecrets)
+                && !has(Signal::Encoded)
+                && !intent =>
+        {
+            Verdict::Exposed
+        }
         "secret-to-artifact" | "secret-to-repository"
             if has(Signal::SettingsOnly) && !intent && !has(Signal::SinglePurpose) =>
         {

@@ -8,7 +8,8 @@
 //! - run: echo "${{ secrets.DEPLOY_KEY }}" | sed 's/./& /g'
 //! ```
 //!
-//! Printing a secret as it is, is a mistake without a consequence as long as the mask holds: `suspicious`.
+//! Printing a secret as it is, is a mistake without a consequence as long as the mask holds: `exposed` in a job that does other work,
+//! `suspicious` where it is all that the job does, where there are many, or where one is encoded.
 
 use crate::flow::trace::Channel;
 use crate::flow::value::{Carried, Encoding, HopKind, Source};
@@ -58,6 +59,13 @@ impl Technique for SecretToLog {
                 continue;
             }
             signals.insert(Signal::MaskedLog);
+            // A program that says the beginning of something, or a field of it, has not made it readable elsewhere.
+            let is_piece = |encoding: &Encoding| {
+                matches!(encoding, Encoding::Partial | Encoding::Escaped | Encoding::Field)
+            };
+            if evidence.carried(&group).iter().all(|one| one.encodings.iter().all(is_piece)) {
+                signals.remove(&Signal::Encoded);
+            }
             if only_settings(&named_secrets(&evidence.carried(&group))) {
                 signals.insert(Signal::SettingsOnly);
             }
@@ -160,6 +168,23 @@ mod tests {
             &["KEY"],
             &["workflow-log"],
         );
+    }
+
+    /// Near miss: said by the way, in a job that does other work.
+    #[test]
+    fn a_masked_form_beside_other_work_is_a_mistake() {
+        let beside = |run: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: {run}\n"
+            )
+        };
+        let said = beside("'echo \"linked to ${{ secrets.KEY }}\"'");
+        check("secret-to-log", &said, Verdict::Exposed, &["KEY"], &["workflow-log"]);
+        // Evasion: many, another form, or all there are.
+        let many = beside("echo ${{ secrets.KEY }} ${{ secrets.OTHER }} ${{ secrets.THIRD }}");
+        check("secret-to-log", &many, Verdict::Suspicious, &["KEY", "OTHER", "THIRD"], &["workflow-log"]);
+        let encoded = beside("echo -n ${{ secrets.KEY }} | base64 -w0");
+        check("secret-to-log", &encoded, Verdict::Suspicious, &["KEY"], &["workflow-log"]);
     }
 
     #[test]
