@@ -137,6 +137,12 @@ const IDLE: &[&str] = &[
     "kill", "disown", "clear", "tty", "stat", "df", "free", "ps", "ip", "ifconfig",
 ];
 
+/// Of those the ones that print nothing, so that a line of the log begins with what comes after them.
+const SILENT: &[&str] = &[
+    "true", "false", ":", "sleep", "exit", "return", "wait", "cd", "shift", "local", "unset", "set", "shopt",
+    "mkdir", "touch", "chmod", "rm", "break", "continue", "test", "[", "[[", "umask", "mkfifo", "disown",
+];
+
 /// Runs a command; returns what it prints.
 pub fn run(
     shell: &mut Shell<'_, '_>,
@@ -236,7 +242,7 @@ pub fn run(
     if !IDLE.contains(&base.as_str()) {
         shell.tracer.works();
     }
-    Value::unknown()
+    if SILENT.contains(&base.as_str()) { Value::empty() } else { Value::unknown() }
 }
 
 /// The program that a pattern is made to match.

@@ -395,6 +395,22 @@ impl Value {
         self.carried().next().is_some()
     }
 
+    /// Whether all that is secret in it are identity tokens as the job asked for them: header, claims and signature between dots
+    /// (RFC 7515, section 3.1). Without its signature such a token opens nothing, and what it claims is no secret.
+    pub fn is_identity(&self) -> bool {
+        let asked_for = |carried: &Carried| {
+            let hops = carried.trail.hops();
+            let first = hops.first().map_or("", |hop| hop.what.unescaped());
+            first.starts_with(crate::flow::command::MINTED) || first == "core.getIDToken"
+        };
+        self.carries()
+            && self.carried().all(|carried| {
+                carried.source == Source::MintedToken
+                    && carried.encodings.iter().all(|one| matches!(one, Encoding::Field | Encoding::Escaped))
+                    && asked_for(carried)
+            })
+    }
+
     fn carries_from(&self, source: &Source) -> bool {
         self.carried().any(|carried| carried.source == *source)
     }

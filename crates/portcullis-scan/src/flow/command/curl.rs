@@ -103,8 +103,9 @@ pub(super) fn curl(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if let Some(path) = request.netrc.take() {
         let host =
             request.urls.first().and_then(|url| crate::destination::of_address(url).host).unwrap_or_default();
-        let content = shell.read_file(&path, call.bytes);
-        // Only the entry of the host itself is sent.
+        // Only the entry of the host itself is sent; of a file that nothing here wrote it is that host's own login.
+        let is_written = shell.state.read(&path.template()).is_some_and(|text| text.carries());
+        let content = if is_written { shell.read_file(&path, call.bytes) } else { Value::empty() };
         let others = content.prefix().contains("machine ") && !content.template().contains(&host);
         if !others {
             request.authentication.append(content);

@@ -79,6 +79,16 @@ fn run_awk_code(shell: &mut Shell<'_, '_>, code: Value, input: Value, bytes: cra
     shell.stdin = outer;
 }
 
+/// The variables of the environment that an awk program names: `ENVIRON["TITLE"]`. `None` if it may take any.
+fn named_in_awk(program: &str) -> Option<Vec<String>> {
+    let named = |rest: &str| {
+        let (name, _) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
+        let name = name.trim().strip_prefix('"')?.strip_suffix('"')?;
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_').then(|| name.to_owned())
+    };
+    program.split("ENVIRON").skip(1).map(named).collect()
+}
+
 /// Strings, variables of the environment, fields and variables side by side.
 fn awk_expression(
     shell: &mut Shell<'_, '_>,
@@ -135,6 +145,11 @@ pub(super) fn affixes(program: &str) -> Option<(String, String)> {
 /// sed, awk: what they print comes from what they read, and a program that takes single characters spaces them out.
 pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut content = input(shell, call);
+    if call.name == "sed"
+        && let Some(address) = super::text::address_put_in(call, &content)
+    {
+        return address;
+    }
     let program = call.joined();
     content.append(program.only_carried());
     if call.name.ends_with("awk") {
@@ -158,8 +173,14 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         line.push_text(&after);
         return line;
     }
-    if program.template().contains("ENVIRON") {
-        content.append(shell.dump_environment(call.bytes));
+    match named_in_awk(&program.template()) {
+        Some(names) => {
+            for name in names {
+                let value = shell.variable(&name);
+                content.append(value);
+            }
+        }
+        None => content.append(shell.dump_environment(call.bytes)),
     }
     let reverses = call.name == "perl" && program.template().contains("reverse");
     let no_separator = call.arguments.windows(2).any(

@@ -187,13 +187,24 @@ pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             .iter()
             .any(|suffix| name.ends_with(suffix))
     });
-    match target {
+    match target.or_else(|| named_archive(call)) {
         Some(name) => {
             shell.state.write(&name, packed, false);
             Value::empty()
         }
         None => packed,
     }
+}
+
+/// The archive that zip and 7z are told to write, however it is called: the first name, behind 7z's verb. They print it only where it
+/// is called `-`, or by `-so`.
+fn named_archive(call: &Call<'_>) -> Option<String> {
+    if call.name == "tar" || call.texts().iter().any(|text| text == "-" || text == "-so") {
+        return None;
+    }
+    let behind = if call.name == "zip" { 0 } else { 1 };
+    let name = call.operands().get(behind)?.value.template();
+    (!name.is_empty()).then_some(name)
 }
 
 pub(super) fn translate(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {

@@ -104,7 +104,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
                 return Some(chosen);
             }
             if partial && content.carries() {
-                encode(shell, call, content, Encoding::Partial)
+                let encoding = if takes_beginning(call) { Encoding::Partial } else { Encoding::Split };
+                encode(shell, call, content, encoding)
             } else if call.name != "cut" && !partial && content.literal().is_some_and(is_one_line) {
                 content
             } else {
@@ -219,6 +220,23 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         _ => return None,
     };
     Some(output)
+}
+
+/// Whether `cut -c1-4` and `head -c 4` show the beginning only; by other numbers the rest comes out piece by piece.
+fn takes_beginning(call: &Call<'_>) -> bool {
+    let range = call.option(&["-c", "-b", "--bytes"]).map(|range| range.template());
+    let joined = call.texts().into_iter().find_map(|text| {
+        let rest = text.strip_prefix("-c").or_else(|| text.strip_prefix("-b"))?.to_owned();
+        (!rest.is_empty()).then_some(rest)
+    });
+    let range = joined.or(range).unwrap_or_default();
+    let literal = range.chars().all(|c| c.is_ascii_digit() || c == '-');
+    literal
+        && match call.name {
+            "cut" => range.starts_with("1-") && range.len() > 2 || range == "1",
+            "head" => !range.starts_with('-'),
+            _ => false,
+        }
 }
 
 /// Windows' `certutil -encode FROM TO`, `-encodehex`, `-decode`.
@@ -457,8 +475,20 @@ fn read(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         }
         return;
     }
+    // `read -n1`, in a loop: character by character.
+    let count = call.option(&["-n", "-N"]).map(|count| count.template());
+    let few = |count: &str| count.parse::<usize>().is_ok_and(|count| count < 8);
+    let apart = call.texts().iter().any(|text| {
+        let joined = text.strip_prefix("-rn").or_else(|| text.strip_prefix("-n"));
+        joined.or_else(|| text.strip_prefix("-N")).is_some_and(few)
+    });
+    let stdin = if apart || count.as_deref().is_some_and(few) {
+        encode(shell, call, call.stdin.clone(), Encoding::Split)
+    } else {
+        call.stdin.clone()
+    };
     for name in names {
-        let mut value = call.stdin.clone().hop(&hop);
+        let mut value = stdin.clone().hop(&hop);
         if let Some(Part::Text(last)) = value.parts.last_mut() {
             // A line is read without its end.
             let length = last.trim_end_matches(['\n', '\r']).len();

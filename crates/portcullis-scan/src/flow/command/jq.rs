@@ -14,6 +14,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if let Some(found) = literal(call, &content) {
         return found;
     }
+    if content.is_identity() && takes_claims(call) {
+        return Value::unknown();
+    }
     if content.carries() && takes_a_field(call) {
         let hop = shell.hop(HopKind::Carry, "a field of it", call.bytes);
         content = content.field(&hop);
@@ -27,13 +30,16 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     };
     // `env.NAME`, `$ENV.NAME`: these and no others.
     let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
-    let named_in_program: Vec<String> = ["env.", "$ENV."]
+    let mut named_in_program: Vec<String> = ["env.", "$ENV."]
         .iter()
         .flat_map(|mark| program.split(mark).skip(1))
         .map(|rest| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect())
         .filter(|name: &String| !name.is_empty())
         .collect();
-    let whole = program.matches("env").count() + program.matches("$ENV").count() > named_in_program.len();
+    let picked = picked_by(&program);
+    let mentions = program.matches("env").count() + program.matches("$ENV").count();
+    let whole = mentions > named_in_program.len() + usize::from(picked.is_some());
+    named_in_program.extend(picked.into_iter().flatten());
     if !named_in_program.is_empty() && !whole {
         for name in named_in_program {
             content.append(shell.variable(&name));
@@ -73,6 +79,34 @@ pub(in crate::flow) const SETTINGS: &[&str] = &[
     "host",
     "id",
 ];
+
+/// `$ENV | {A, B: .C}`: the variables that an object takes out of the environment, where nothing else is taken beside it.
+fn picked_by(program: &str) -> Option<Vec<String>> {
+    let (_, rest) = program.split_once("$ENV").or_else(|| program.split_once("env"))?;
+    let (fields, behind) =
+        rest.trim_start().strip_prefix('|')?.trim_start().strip_prefix('{')?.split_once('}')?;
+    // A comma would take the environment itself as well.
+    if !behind.trim_start().is_empty() && !behind.trim_start().starts_with(['|', ')']) {
+        return None;
+    }
+    let name = |field: &str| {
+        let name = match field.split_once(':') {
+            Some((_, value)) => value.trim().strip_prefix('.')?,
+            None => field.trim(),
+        };
+        let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        plain.then(|| name.to_owned())
+    };
+    fields.split(',').map(name).collect()
+}
+
+/// Whether a program takes header or claims out of an identity token, and its signature not: `split(".") | .[1] | @base64d`.
+fn takes_claims(call: &Call<'_>) -> bool {
+    let program = call.joined().template().replace(' ', "");
+    let Some((_, behind)) = program.split_once("split(\".\")") else { return false };
+    let indices: Vec<&str> = behind.split('[').skip(1).filter_map(|rest| rest.split(']').next()).collect();
+    !indices.is_empty() && indices.iter().all(|index| matches!(*index, "0" | "1" | "0,1" | "0:2" | ":2"))
+}
 
 /// Whether a program of jq's takes a field out of a document and prints it as it is.
 fn takes_a_field(call: &Call<'_>) -> bool {

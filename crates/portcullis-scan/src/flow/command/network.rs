@@ -243,7 +243,12 @@ fn without_option_values<'c>(call: &Call<'c>) -> Vec<&'c Argument> {
     let mut arguments = call.arguments.iter();
     while let Some(argument) = arguments.next() {
         if takes_value(&argument.value.template()) {
-            arguments.next();
+            let value = arguments.next().map(|value| value.value.template()).unwrap_or_default();
+            // cmd has no single quotes, and rsync reads them itself: `-e 'ssh -i key'` is one value there as well.
+            if call.name == "rsync" && value.starts_with('\'') && !(value.len() > 1 && value.ends_with('\''))
+            {
+                arguments.find(|word| word.value.template().ends_with('\''));
+            }
         } else if !argument.value.prefix().starts_with('-') {
             operands.push(argument);
         }

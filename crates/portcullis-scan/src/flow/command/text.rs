@@ -125,6 +125,10 @@ pub(super) fn cut(call: &Call<'_>, content: &Value) -> Option<Value> {
         let to = if to.is_empty() { usize::MAX } else { to.parse::<usize>().ok()? };
         ranges.push(from..=to);
     }
+    // The header and the claims of an identity token.
+    if delimiter == "." && content.is_identity() && ranges.iter().all(|range| *range.end() <= 2) {
+        return Some(Value::unknown());
+    }
     let mut out = Vec::new();
     for line in known_lines(content)? {
         let all = fields(&line, Some(&delimiter));
@@ -196,9 +200,14 @@ pub(super) fn grep(call: &Call<'_>, content: &Value) -> Option<Value> {
         () if flags.contains(['E', 'P']) || call.name != "grep" => text,
         () => extended(&text),
     };
+    let is_plain = !text.is_empty() && regex::escape(&text) == text;
     let pattern = pattern(&text, flags.contains('i'))?;
-    let all = known_lines(content)?;
     let inverts = flags.contains('v');
+    let around = ['v', 'o', 'A', 'B', 'C'].iter().any(|flag| flags.contains(*flag));
+    if !is_known(content) && is_plain && !around {
+        return matching_or_unknown(content, &pattern);
+    }
+    let all = known_lines(content)?;
     if flags.contains('o') {
         let literal = content.literal()?;
         let found: Vec<Value> =
@@ -209,6 +218,16 @@ pub(super) fn grep(call: &Call<'_>, content: &Value) -> Option<Value> {
         all.into_iter().filter(|line| pattern.is_match(&visible(line)) != inverts).collect();
     let carries = content.carries();
     (!kept.is_empty() && (!carries || kept.iter().any(Value::carries))).then(|| joined(kept))
+}
+
+/// Of text of which some is not known the lines that a pattern matches, and those that it may match.
+fn matching_or_unknown(content: &Value, pattern: &Regex) -> Option<Value> {
+    let may_match = |line: &Value| {
+        let known = line.parts.iter().all(|part| matches!(part, Part::Text(_) | Part::Carried(_)));
+        !known || pattern.is_match(&visible(line))
+    };
+    let all = lines(content);
+    (all.len() > 1 && all.len() <= LINES_MAX).then(|| joined(all.into_iter().filter(may_match).collect()))
 }
 
 /// One `s` command of sed.
@@ -296,6 +315,22 @@ fn replacement(text: &str) -> String {
         }
     }
     out
+}
+
+/// `sed "s|https://forge/|https://user:$TOKEN@forge/|"`: where the secret comes out, it stands in the address that the program puts
+/// in. Only an address with the end of its host: what the text goes on with must not become a part of the name.
+pub(super) fn address_put_in(call: &Call<'_>, content: &Value) -> Option<Value> {
+    let in_place = call.texts().iter().any(|text| text.starts_with("-i") || text == "--in-place");
+    let operands = call.operands();
+    let [program] = operands.as_slice() else { return None };
+    let mark = program.value.prefix().strip_prefix('s')?.chars().next().filter(char::is_ascii_punctuation)?;
+    let pieces = fields(&program.value, Some(&mark.to_string()));
+    let [_, _, address, _] = pieces.as_slice() else { return None };
+    let (_, rest) = address.prefix().split_once("://").filter(|_| !content.carries() && !in_place)?;
+    let ends = rest.contains('/') || address.template().rsplit_once('@')?.1.contains('/');
+    let mut found = address.clone();
+    found.push(Part::Unknown);
+    (ends && address.carries()).then_some(found)
 }
 
 /// `sed s/a/b/` on what is known. Around a secret only what is found as it is changes.
