@@ -347,6 +347,15 @@ impl Program<'_, '_, '_> {
                 value
             }
             "this" => self.variables.get("this").cloned().unwrap_or_else(Value::unknown),
+            // What they come to is yes or no.
+            "comparison_operator" | "not_operator" => {
+                self.eval_all(node, &mut Value::empty());
+                Value::unknown()
+            }
+            "binary_expression" if self.compares(node) => {
+                self.eval_all(node, &mut Value::empty());
+                Value::unknown()
+            }
             "binary_operator" => match self.percent(node) {
                 Some(value) => value,
                 None => {
@@ -401,6 +410,12 @@ impl Program<'_, '_, '_> {
                 }
             }
         }
+    }
+
+    /// Whether an expression of JavaScript's compares its two sides.
+    fn compares(&self, node: Node<'_>) -> bool {
+        const COMPARISONS: &[&str] = &["==", "===", "!=", "!==", "<", "<=", ">", ">=", "in", "instanceof"];
+        node.child_by_field_name("operator").is_some_and(|operator| COMPARISONS.contains(&operator.kind()))
     }
 
     /// The body of a function is followed, so that it needs no look of its own at the end.

@@ -343,7 +343,7 @@ impl Program<'_, '_, '_> {
                 let variable = variable.to_owned();
                 Some(self.environment_variable(&variable, bytes))
             }
-            _ => Some(self.dump(bytes)),
+            _ => Some(self.some_variables(&key, bytes)),
         }
     }
 
@@ -366,7 +366,9 @@ impl Program<'_, '_, '_> {
         if let Some(value) = self.string_call(&last, name, &receiver, &arguments) {
             return value;
         }
-        let mut all = receiver.clone();
+        // A request that is made and not sent yet is its address, body and headers; the module that makes it is no part of it.
+        let is_made = last == "Request" && !receiver.carries();
+        let mut all = if is_made { Value::empty() } else { receiver.clone() };
         for argument in &arguments {
             all.append(argument.clone());
             all.push_text(" ");
@@ -388,8 +390,10 @@ impl Program<'_, '_, '_> {
             })
         };
         let http = super::send::is_http(name);
+        // What is written to an open request later goes where its head went.
+        let opens = is_or_ends_with(name, "http.request") || is_or_ends_with(name, "https.request");
         if sends && all.carries() && is_connected() && self.send(name, &receiver, &arguments, bytes) {
-            return Value::unknown().followed_by(receiver);
+            return Value::unknown().followed_by(if opens { all } else { receiver });
         }
         if let Some(value) = self.special(name, &last, &receiver, &arguments, &all, bytes) {
             return value;
@@ -416,10 +420,8 @@ impl Program<'_, '_, '_> {
             return token;
         }
         if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
-            return Value::part(Part::Remote(
-                address(&all).map(|target| target.template()).unwrap_or_default(),
-            ))
-            .followed_by(receiver);
+            let from = address(&all).map(|target| target.template()).unwrap_or_default();
+            return Value::part(Part::Remote(from)).followed_by(if opens { all } else { receiver });
         }
         if http && let Some(target) = super::send::designated(&arguments) {
             return super::super::command::answer(self.tracer, &target, self.script.file, bytes);
@@ -491,10 +493,12 @@ impl Program<'_, '_, '_> {
         self.active.pop();
         self.depth -= 10;
         let mut value = Value::empty();
-        for one in std::mem::replace(&mut self.returned, returned) {
+        let returned = std::mem::replace(&mut self.returned, returned);
+        let is_constructor = returned.is_empty();
+        for one in returned {
             value.append(one);
         }
-        if let Some(own) = own.filter(|_| value.is_empty())
+        if let Some(own) = own.filter(|_| is_constructor)
             && let Some(object) = self.variables.get(&own)
         {
             // What a constructor puts into its object.

@@ -7,6 +7,9 @@ use crate::flow::shell::shown;
 use crate::flow::value::{Encoding, HopKind, Part, Value};
 use crate::span::Bytes;
 
+/// Fewest bytes of a name's beginning that say which variables are meant.
+const PREFIX_MIN: usize = 4;
+
 /// Whether a field out of a secret that is JSON is no secret itself.
 fn is_setting(value: &Value, key: &str) -> bool {
     value.carries()
@@ -76,7 +79,7 @@ impl Program<'_, '_, '_> {
                     let name = name.to_owned();
                     self.environment_variable(&name, self.bytes(node))
                 }
-                _ => self.dump(self.bytes(node)),
+                _ => self.some_variables(&key, self.bytes(node)),
             };
         }
         let number = index.filter(|index| matches!(index.kind(), "integer" | "number"));
@@ -88,6 +91,14 @@ impl Program<'_, '_, '_> {
             return item.clone();
         }
         let value = self.eval(object);
+        if number.is_some_and(|index| matches!(self.text(index), "0" | "1"))
+            && path.ends_with(".split()")
+            && value.is_identity()
+            && ["'.'", "\".\""].iter().any(|dot| self.text(object).contains(dot))
+        {
+            // The header or the claims of an identity token.
+            return Value::unknown();
+        }
         if let Some(index) = index.filter(|index| index.kind() == "string" && value.carries())
             && let Some(key) = self.eval(index).literal()
             && is_setting(&value, key)
@@ -149,6 +160,29 @@ impl Program<'_, '_, '_> {
             return self.tracer.enter(source, &format!("variable {}", shown(name)), self.script.file, bytes);
         }
         crate::flow::runner_variable(name).unwrap_or_else(|| Value::part(Part::Unset))
+    }
+
+    /// The variable of a name that is only known when it runs: those that begin as its literal part does (`INPUT_${name}`), or else the
+    /// whole environment.
+    pub(super) fn some_variables(&mut self, key: &Value, bytes: Bytes) -> Value {
+        let prefix = key.prefix().rsplit_once('_').map_or("", |(before, _)| before);
+        let prefix = format!("{prefix}_");
+        let named =
+            prefix.len() >= PREFIX_MIN && prefix.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !named {
+            return self.dump(bytes);
+        }
+        let hop = self.hop(HopKind::Carry, &format!("variables {}", shown(&format!("{prefix}*"))), bytes);
+        let mut all = Value::unknown();
+        for name in crate::flow::carrying_names(self.environment) {
+            if name.starts_with(&prefix)
+                && let Some(value) = self.environment.get(name)
+            {
+                all.append(value.clone().hop(&hop));
+                all.push(Part::Unknown);
+            }
+        }
+        all
     }
 
     /// The whole environment of the process.

@@ -131,7 +131,7 @@ fn share_out(value: &Value, payload: &mut Value, login: &mut Value) {
 /// Whether what stands before a secret says that it is a login: `auth=`, `Authorization=Bearer `, `X-Api-Key=`.
 fn is_login(before: &str) -> bool {
     let trimmed = before.trim_end_matches(['"', '\'', ' ']);
-    let scheme = ["Bearer", "Basic", "Token", "token", "bearer", "apikey"]
+    let scheme = ["Bearer", "Basic", "Token", "token", "bearer", "apikey", "Authorization=Bot"]
         .iter()
         .any(|scheme| trimmed.ends_with(scheme));
     let label = trimmed.strip_suffix(['=', ':']).unwrap_or("").trim_end_matches(['"', '\'', ' ']);
@@ -233,6 +233,13 @@ pub(super) fn host(value: &Value) -> Option<Value> {
     texts.map(Value::text).next()
 }
 
+/// Ends of files' names under which nobody can register a host.
+const FILES: &[&str] = &[
+    "json", "jsonl", "yml", "yaml", "toml", "csv", "tsv", "txt", "log", "xml", "html", "htm", "js", "ts",
+    "pdf", "png", "jpg", "jpeg", "gif", "svg", "tar", "gz", "tgz", "bz2", "xz", "whl", "apk", "aab", "ipa",
+    "deb", "rpm", "exe", "dll", "dmg", "parquet", "sql", "lock",
+];
+
 /// A bare host name or address in a literal.
 pub(super) fn host_in(text: &str) -> Option<String> {
     text.split(|character: char| !(character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | ':')))
@@ -240,6 +247,7 @@ pub(super) fn host_in(text: &str) -> Option<String> {
             let host = word.split(':').next().unwrap_or("");
             let labels = host.split('.').collect::<Vec<_>>();
             labels.len() >= 2
+                && !labels.last().is_some_and(|last| FILES.contains(&last.to_ascii_lowercase().as_str()))
                 && labels.iter().all(|label| !label.is_empty())
                 && (labels
                     .last()

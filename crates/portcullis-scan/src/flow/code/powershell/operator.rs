@@ -242,6 +242,10 @@ impl Program<'_, '_, '_> {
                 let characters = self.characters(item.clone(), bytes);
                 indices.iter().filter_map(|index| at(&characters, *index).cloned()).collect()
             }
+            Some(item) if item.is_identity() && indices == [1] && splits_at_dots(self.text(object)) => {
+                // The claims of an identity token.
+                vec![Value::unknown()]
+            }
             Some(item) if item.carries() && indices != [0] => {
                 let backwards = indices.first() == Some(&-1) && indices.len() > 1;
                 let encoding = if backwards { Encoding::Reversed } else { Encoding::Partial };
@@ -257,6 +261,12 @@ impl Program<'_, '_, '_> {
         let table = self.memory.tables.get(&super::plain_name(self.text(variable)))?;
         table.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.clone())
     }
+}
+
+/// `-split '\.'`, `.Split('.')`.
+fn splits_at_dots(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.contains("split") && ["'\\.'", "\"\\.\"", "'.'", "\".\""].iter().any(|dot| lower.contains(dot))
 }
 
 fn at(items: &[Value], index: i64) -> Option<&Value> {
