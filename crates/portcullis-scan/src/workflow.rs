@@ -96,6 +96,8 @@ pub struct Job {
     pub images: Vec<Arc<Node>>,
     /// Environment of `container:` and `services:`.
     pub container_env: Vec<Entry>,
+    /// Images with the `credentials:` by which the runner fetches them.
+    pub image_logins: Vec<(Arc<Node>, Vec<Entry>)>,
     /// `defaults.run.shell` of the job or the workflow.
     pub shell: Option<String>,
     /// `permissions:`.
@@ -188,6 +190,7 @@ impl Workflow {
 fn job(id: &str, node: &Arc<Node>, shell: Option<String>) -> Job {
     let mut images = Vec::new();
     let mut container_env = Vec::new();
+    let mut image_logins = Vec::new();
     let services =
         node.get("services").map(|all| all.entries().into_iter().map(|(_, one)| one).collect::<Vec<_>>());
     for container in node.get("container").into_iter().chain(services.into_iter().flatten()) {
@@ -196,7 +199,9 @@ fn job(id: &str, node: &Arc<Node>, shell: Option<String>) -> Job {
             _ => {
                 images.extend(container.get("image").cloned());
                 container_env.extend(entries(container.get("env")));
-                container_env.extend(entries(container.get("credentials")));
+                if let (Some(image), Some(login)) = (container.get("image"), container.get("credentials")) {
+                    image_logins.push((Arc::clone(image), entries(Some(login))));
+                }
             }
         }
     }
@@ -227,6 +232,7 @@ fn job(id: &str, node: &Arc<Node>, shell: Option<String>) -> Job {
         condition: text_of(node, "if"),
         images,
         container_env,
+        image_logins,
         shell: default_shell(node).or(shell),
         permissions: node.get("permissions").cloned(),
     }

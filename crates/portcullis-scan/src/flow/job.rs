@@ -212,6 +212,9 @@ fn run_job(
         let target = scalar_value(image, &scope, file);
         tracer.deliver(handed, Channel::Image, Role::Payload, target, "container", file, image.bytes);
     }
+    for (image, login) in &job.image_logins {
+        log_in_for_image(tracer, image, login, &scope, file);
+    }
     let shell = job.shell.clone().unwrap_or_else(|| default_shell(job));
     let mut known = (!workflow.is_action)
         .then(|| Known::new(tracer, job, &shell, called, &environment, jobs, &matrix))
@@ -513,6 +516,29 @@ fn with_defaults(callee: &Workflow, mut inputs: HashMap<String, Value>) -> HashM
         }
     }
     inputs
+}
+
+/// `credentials:` of a container: the runner logs in with them to the registry that has the image, and the image never sees them.
+fn log_in_for_image(
+    tracer: &mut Tracer<'_>,
+    image: &Arc<Node>,
+    login: &[Entry],
+    scope: &Scope<'_>,
+    file: usize,
+) {
+    let mut handed = Value::empty();
+    for entry in login {
+        handed.append(any_value(&entry.node, scope, file, 0).only_carried());
+    }
+    let name = scalar_value(image, scope, file);
+    let registry = name.prefix().split('/').next().unwrap_or("");
+    // Without a host it is Docker's own.
+    let is_host = name.prefix().contains('/') && registry.contains(['.', ':']);
+    let target = match name.literal() {
+        Some(_) if !is_host => Value::text("https://docker.io/"),
+        _ => crate::flow::command::prefixed("https://", &name),
+    };
+    tracer.deliver(handed, Channel::Network, Role::Authentication, target, "docker login", file, image.bytes);
 }
 
 fn call_workflow(tracer: &mut Tracer<'_>, job: &Job, uses: &Arc<Node>, scope: &Scope<'_>) {

@@ -231,7 +231,19 @@ const IMITATED_OWNERS: &[&str] = &[
 ];
 
 /// Owners that exist, have nothing to hide, and are called nearly as a known one.
-const REAL_NEIGHBOURS: &[&str] = &["actions-js", "actions-rust-lang", "googlecloudplatform", "pulumiverse"];
+/// The last ones rent out runners, and have their own versions of well-known actions for them.
+const REAL_NEIGHBOURS: &[&str] = &[
+    "actions-js",
+    "actions-rust-lang",
+    "googlecloudplatform",
+    "pulumiverse",
+    "depot",
+    "useblacksmith",
+    "buildjet",
+    "warpbuilds",
+    "runs-on",
+    "namespacelabs",
+];
 
 /// What an action is for that needs no credential of a registry, a cloud or a server, by the words of its name.
 const NEEDS_NONE: &[&str] = &[

@@ -16,13 +16,13 @@ use std::collections::BTreeSet;
 
 use crate::flow::command::{MINTED, REMOTE_CODE};
 use crate::flow::trace::{Channel, Delivery, Role};
-use crate::flow::value::{Carried, Source};
+use crate::flow::value::{Carried, Encoding, Source};
 use crate::login::{is_login_address, is_login_only, is_own_product, is_own_registry};
 use crate::report::Class;
 use crate::signal::Signal;
 use crate::technique::{
-    Evidence, Sighting, Technique, holds_key_of_aws, is_namesake, named_secrets, one_login, resembles,
-    several_purposes, stem, unrelated, unrelated_to_each_other,
+    Evidence, Sighting, Technique, evades_mask, holds_key_of_aws, is_namesake, named_secrets, one_login,
+    resembles, several_purposes, stem, unrelated, unrelated_to_each_other,
 };
 
 /// See the module's documentation.
@@ -65,7 +65,12 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if place.class == Class::Configured {
         // The owner chose the address. Only a greedy delivery is worth a look; an address that whoever starts the run
         // may choose is nobody's setting.
-        if !greedy && !signals.contains(&Signal::MaskEvasion) {
+        // An archive is how many files are shipped, whatever stands encoded in one of them.
+        let evades = carried.iter().any(|one| {
+            let but_packed = one.encodings.iter().filter(|encoding| **encoding != Encoding::Compressed);
+            evades_mask(&but_packed.copied().collect::<Vec<_>>())
+        });
+        if !greedy && !evades {
             return None;
         }
         let by_caller = place.name.starts_with("inputs.") || place.name.starts_with("github.event");
@@ -101,7 +106,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         let login =
             |name: &String| crate::services::of_secret(name).is_some_and(|of| of.name == service.name);
         let sent = payload_names(evidence, &group);
-        let configures = service.name != "github" && !greedy && names.difference(&sent).any(login);
+        // Whoever logs in there with the repository's own credential fills the repository's own project, the whole environment included.
+        let logs_in = names.difference(&sent).any(login) || logs_in_to(evidence, &group, &service.name);
+        let configures = service.name != "github" && !everything && logs_in;
         if !everything && (!misplaced || configures) {
             return None;
         }
@@ -125,7 +132,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         // host that gets it, so a thief who asks for his own gets nothing by it.
         return None;
     }
-    if place.class == Class::Chat && is_own_hook(evidence, &group) {
+    if place.class == Class::Chat && (is_own_hook(evidence, &group) || !payload && are_of_chat(&names, host))
+    {
         return None;
     }
     // A project of the owner's at a platform that gives names away: its own keys belong there.
@@ -263,6 +271,16 @@ fn is_minted_for(one: &Carried, host: &str) -> bool {
     let named =
         |what: &str| what.strip_prefix(MINTED).and_then(|rest| rest.strip_prefix(" for ")) == Some(host);
     one.source == Source::MintedToken && one.trail.hops().iter().any(|hop| named(hop.what.unescaped()))
+}
+
+/// Whether something of a group goes to a service by a login with the service's own credential.
+fn logs_in_to(evidence: &Evidence<'_>, group: &[usize], service: &str) -> bool {
+    let logins = group.iter().filter_map(|at| evidence.delivery(*at)).map(|(delivery, _)| delivery);
+    let mut logins = logins.filter(|delivery| delivery.role == Role::Authentication);
+    logins.any(|delivery| {
+        let names = named_secrets(&delivery.carried.iter().collect::<Vec<_>>());
+        names.iter().any(|name| crate::services::of_secret(name).is_some_and(|of| of.name == service))
+    })
 }
 
 /// Whether the jobs of a group have a login to a service: a secret of its kind, an action that takes one, an identity token, or a
@@ -447,6 +465,19 @@ fn is_own_hook(evidence: &Evidence<'_>, group: &[usize]) -> bool {
         .flat_map(|delivery| delivery.carried.iter().filter(|one| !address(delivery, one)))
         .all(|one| one.source.name().to_ascii_uppercase().split('_').any(|word| ROOMS.contains(&word)));
     own && rooms
+}
+
+/// Whether all of them are credentials of the chat that a host belongs to: a bot's token as its login. Whose it is knows the chat, which
+/// gave it out; a message is another thing.
+fn are_of_chat(names: &BTreeSet<String>, host: &str) -> bool {
+    let chat = match crate::destination::registrable(host).as_str() {
+        "discord.com" | "discordapp.com" => "discord",
+        "telegram.org" => "telegram",
+        "slack.com" => "slack",
+        _ => return false,
+    };
+    !names.is_empty()
+        && names.iter().all(|name| crate::services::of_secret(name).is_some_and(|of| of.name == chat))
 }
 
 /// Names of the secrets that are sent, and are not the login.
