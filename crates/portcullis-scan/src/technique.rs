@@ -421,6 +421,12 @@ pub fn only_settings(names: &BTreeSet<String>) -> bool {
         "ENDPOINT",
         "TEAM",
         "CHANNEL",
+        "REF",
+        "UUID",
+        "SLUG",
+        "TABLE",
+        "LOCATION",
+        "ENVIRONMENTS",
     ];
     const OPENS: &[&str] = &[
         "KEY",

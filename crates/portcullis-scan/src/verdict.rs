@@ -12,6 +12,7 @@ use crate::signal::{Signal, Weight};
 pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let has = |signal: Signal| signals.contains(&signal);
     let intent = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding));
+    let greed = signals.iter().any(|signal| signal.weight() == Weight::Greed);
     let hiding = signals.iter().any(|signal| signal.weight() == Weight::Hiding);
     match rule {
         "long-lived-token" => Verdict::Advice,
@@ -31,6 +32,14 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         _ if has(Signal::DroppedByRunner) => Verdict::Suspicious,
         // Excuses for the ordinary: they never outweigh greed or hiding.
         "secret-to-log" if has(Signal::SettingsOnly) && !has(Signal::ReadableLog) => Verdict::Exposed,
+        // What opens nothing is no loot, and somebody who hides it is worth a look.
+        "secret-to-log" if has(Signal::SettingsOnly) && !greed => {
+            if intent {
+                Verdict::Suspicious
+            } else {
+                Verdict::Exposed
+            }
+        }
         // The mask holds, so nobody gets it; a job that also does other work says it by the way. Who prints many of them, or in another
         // form, or nothing else, tries something.
         "secret-to-log"
@@ -43,10 +52,12 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         {
             Verdict::Exposed
         }
-        "secret-to-artifact" | "secret-to-repository"
-            if has(Signal::SettingsOnly) && !intent && !has(Signal::SinglePurpose) =>
-        {
-            Verdict::Exposed
+        "secret-to-artifact" | "secret-to-repository" if has(Signal::SettingsOnly) && !greed => {
+            if intent {
+                Verdict::Suspicious
+            } else {
+                Verdict::Exposed
+            }
         }
         "secret-to-host"
             if (has(Signal::NamedAlike) || has(Signal::LogsInFirst) || has(Signal::LoginOnly))

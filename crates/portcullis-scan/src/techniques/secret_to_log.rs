@@ -42,6 +42,9 @@ impl Technique for SecretToLog {
             .map(|group| {
                 let mut signals = evidence.cargo_signals(&group);
                 signals.insert(Signal::ReadableLog);
+                if only_settings(&named_secrets(&evidence.carried(&group))) {
+                    signals.insert(Signal::SettingsOnly);
+                }
                 Sighting { deliveries: group, signals, ..Sighting::default() }
             })
             .collect();
