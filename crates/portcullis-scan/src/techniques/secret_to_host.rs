@@ -83,6 +83,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     }
     if place.class == Class::Unknown && place.host.is_none() && place.service.is_none() {
         signals.insert(Signal::UnknownDestination);
+        if !payload && is_gate(&names) {
+            signals.insert(Signal::LoginOnly);
+        }
         let greedy = unrelated_to_each_other(&names) && signals.contains(&Signal::SinglePurpose);
         if greedy {
             signals.insert(Signal::UnrelatedSecrets);
@@ -264,6 +267,15 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         signals.insert(Signal::LoginOnly);
     }
     Some(Sighting { deliveries: group, signals, ..Sighting::default() })
+}
+
+/// Whether it opens the door before hosts of the owner's own that are not for everybody yet, and nothing else.
+fn is_gate(names: &BTreeSet<String>) -> bool {
+    !names.is_empty()
+        && names.iter().all(|name| {
+            crate::services::of_secret(name)
+                .is_some_and(|of| matches!(of.name.as_str(), "vercel-bypass" | "cloudflare-access"))
+        })
 }
 
 /// Whether it is a token that the job asked for with this host as its audience.

@@ -419,7 +419,9 @@ impl Program<'_, '_, '_> {
             self.send(name, &receiver, &arguments, bytes);
             return token;
         }
-        if sends && all.carries() && self.send(name, &receiver, &arguments, bytes) {
+        // What is written goes where it is written to: an address in the text itself is none.
+        let only_writes = matches!(last.as_str(), "write" | "end") && !is_connected();
+        if sends && !only_writes && all.carries() && self.send(name, &receiver, &arguments, bytes) {
             let from = address(&all).map(|target| target.template()).unwrap_or_default();
             return Value::part(Part::Remote(from)).followed_by(if opens { all } else { receiver });
         }

@@ -79,10 +79,16 @@ impl Program<'_, '_, '_> {
                 && address(value).is_none()
                 && candidates.first().is_none_or(|receiver| address(receiver).is_none())
         });
-        let target = only_known_later.or_else(|| candidates.iter().find_map(address)).or_else(|| {
-            // A host alone: the first literal that looks like a name with a dot.
-            candidates.iter().find_map(host)
+        // A variable that is the beginning of the address: the rest is a path, and no host.
+        let begins = if is_http(name) { designated(arguments) } else { None }.filter(|value| {
+            matches!(value.parts.first(), Some(Part::Carried(_) | Part::Configured(_) | Part::Unset))
+                && address(value).is_none()
         });
+        let target =
+            only_known_later.or(begins).or_else(|| candidates.iter().find_map(address)).or_else(|| {
+                // A host alone: the first literal that looks like a name with a dot.
+                candidates.iter().find_map(host)
+            });
         let configured = || {
             candidates
                 .iter()
@@ -235,9 +241,55 @@ pub(super) fn host(value: &Value) -> Option<Value> {
 
 /// Ends of files' names under which nobody can register a host.
 const FILES: &[&str] = &[
-    "json", "jsonl", "yml", "yaml", "toml", "csv", "tsv", "txt", "log", "xml", "html", "htm", "js", "ts",
-    "pdf", "png", "jpg", "jpeg", "gif", "svg", "tar", "gz", "tgz", "bz2", "xz", "whl", "apk", "aab", "ipa",
-    "deb", "rpm", "exe", "dll", "dmg", "parquet", "sql", "lock",
+    "json",
+    "jsonl",
+    "yml",
+    "yaml",
+    "toml",
+    "csv",
+    "tsv",
+    "txt",
+    "log",
+    "xml",
+    "html",
+    "htm",
+    "js",
+    "ts",
+    "pdf",
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "svg",
+    "tar",
+    "gz",
+    "tgz",
+    "bz2",
+    "xz",
+    "whl",
+    "apk",
+    "aab",
+    "ipa",
+    "deb",
+    "rpm",
+    "exe",
+    "dll",
+    "dmg",
+    "parquet",
+    "sql",
+    "lock",
+    "plist",
+    "pem",
+    "env",
+    "cfg",
+    "ini",
+    "conf",
+    "properties",
+    "tfvars",
+    "gradle",
+    "xcconfig",
+    "p12",
+    "pfx",
 ];
 
 /// A bare host name or address in a literal.
