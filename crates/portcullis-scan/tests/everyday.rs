@@ -53,6 +53,31 @@ const HONEST: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A program that says which command it runs; and one that spaces a secret out.
+#[test]
+fn a_command_line_that_is_told() {
+    at_most_exposed(
+        "a command line",
+        "python",
+        "import os, subprocess\ndef run(cmd):\n    print('+ ' + ' '.join(cmd))\n    subprocess.run(cmd, check=True)\ncmd = ['security', 'import', 'c.p12']\ncmd.append(os.environ['A'])\nrun(cmd)\nrun(['security', 'unlock', '-p', os.environ['A']])",
+    );
+    for script in [
+        "import os\ndef say(text):\n    print(' '.join(text))\nsay(os.environ['A'])",
+        "import os\ndef say(text):\n    print(' '.join(list(text)))\nsay(os.environ['A'])",
+        "import os\ndef run(cmd):\n    print(' '.join(cmd))\nrun([c for c in os.environ['A']])",
+    ] {
+        found(&Way {
+            name: "spaced out",
+            shell: "python",
+            script,
+            later: "",
+            secrets: &["PYPI_API_TOKEN"],
+            place: "workflow-log",
+            verdict: Verdict::Malicious,
+        });
+    }
+}
+
 /// The same from near, for somebody else.
 const THEFTS: &[Way] = &[
     Way {

@@ -53,6 +53,8 @@ pub struct Program<'t, 'a, 's> {
     names: HashMap<String, String>,
     /// Lists in variables, element by element.
     lists: HashMap<String, Vec<Value>>,
+    /// The same of the arguments of the call that is about to be followed.
+    handed: Vec<Option<Vec<Value>>>,
     /// Programs that were started with an open input, by variable.
     started: HashMap<String, Vec<Value>>,
     /// Elements that the next callback is called with.
@@ -125,6 +127,7 @@ fn run_within(
         memory: powershell::Memory::default(),
         names: HashMap::new(),
         lists: HashMap::new(),
+        handed: Vec::new(),
         started: HashMap::new(),
         callback_items: None,
         active: Vec::new(),

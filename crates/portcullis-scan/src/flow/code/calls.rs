@@ -3,6 +3,7 @@
 use crate::syntax::Node;
 
 use super::Program;
+use super::literal::ITEMS_MAX;
 use super::names::is_or_ends_with;
 use super::send::{SENDERS, address, host_in};
 use crate::flow::command::Language;
@@ -85,6 +86,12 @@ impl Program<'_, '_, '_> {
         }
         let arguments = self.arguments(node, &receiver_value);
         self.callback_items = None;
+        if self.language == Language::Python {
+            if let Some(line) = self.joined_words(&name, &receiver_value, node) {
+                return line;
+            }
+            self.handed = self.lists_handed(node);
+        }
         self.grow(&name, receiver, &arguments);
         // `s.connect((host, port))`: what is sent on `s` later goes there.
         if name.ends_with(".connect")
@@ -124,7 +131,14 @@ impl Program<'_, '_, '_> {
         }
         if let Some(root) = root.filter(|root| matches!(root.kind(), "identifier" | "this")) {
             let name = self.text(root).to_owned();
-            self.lists.remove(&name);
+            match (last, self.lists.get_mut(&name), arguments) {
+                ("append", Some(items), [argument]) if items.len() < ITEMS_MAX => {
+                    items.push(argument.clone())
+                }
+                _ => {
+                    self.lists.remove(&name);
+                }
+            }
             let kept = self.variables.entry(name).or_default();
             for argument in arguments {
                 kept.push_text(" ");
@@ -257,6 +271,37 @@ impl Program<'_, '_, '_> {
         (!pieces.is_empty()).then_some(joined)
     }
 
+    /// `" ".join(command)`: the words of a command line, which begins with the name of a program. Nothing in it is taken apart.
+    fn joined_words(&mut self, name: &str, separator: &Value, node: Node<'_>) -> Option<Value> {
+        let argument =
+            node.child_by_field_name("arguments")?.named_child(0).filter(|_| name.ends_with(".join"))?;
+        let words = self.elements_of(argument).filter(|_| argument.kind() == "identifier")?;
+        let program = words.first()?.literal()?.len() > 1;
+        let mut line = Value::empty();
+        for (at, word) in words.into_iter().enumerate().filter(|_| program) {
+            if at > 0 {
+                line.append(separator.clone());
+            }
+            line.append(word);
+        }
+        program.then_some(line)
+    }
+
+    /// The arguments of a call that are lists whose elements are known; those that are put together by calls are not looked at twice.
+    fn lists_handed(&mut self, node: Node<'_>) -> Vec<Option<Vec<Value>>> {
+        let Some(arguments) = node.child_by_field_name("arguments") else { return Vec::new() };
+        let mut cursor = arguments.walk();
+        let children = arguments.named_children(&mut cursor).filter(|child| child.kind() != "comment");
+        let children: Vec<Node<'_>> = children.collect();
+        let is_plain = |program: &Self, child: &Node<'_>| {
+            matches!(child.kind(), "identifier" | "list" | "tuple") && !program.text(*child).contains('(')
+        };
+        children
+            .into_iter()
+            .map(|child| is_plain(self, &child).then(|| self.elements_of(child)).flatten())
+            .collect()
+    }
+
     fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
         let Some(list) = node.child_by_field_name("arguments") else { return Vec::new() };
         if list.kind() == "generator_expression" || list.kind() == "template_string" {
@@ -356,9 +401,10 @@ impl Program<'_, '_, '_> {
         bytes: Bytes,
     ) -> Value {
         let last = name.rsplit('.').next().unwrap_or(name).to_owned();
+        let handed = std::mem::take(&mut self.handed);
         let method = name.rfind('.').and_then(|dot| self.functions.get(name.get(dot..)?)).cloned();
         if let Some((body, parameters)) = self.functions.get(name).cloned().or(method) {
-            return self.call_own(body, &parameters, receiver, arguments);
+            return self.call_own(body, &parameters, receiver, arguments, handed);
         }
         if name == "Deno.env.toObject" {
             return self.dump(bytes);
@@ -447,6 +493,7 @@ impl Program<'_, '_, '_> {
         parameters: &[String],
         receiver: Value,
         arguments: Vec<Value>,
+        handed: Vec<Option<Vec<Value>>>,
     ) -> Value {
         let tree = self.tree;
         let Some(body) = tree.root_node().descendant_for_byte_range(body.start, body.end) else {
@@ -473,7 +520,9 @@ impl Program<'_, '_, '_> {
             parameters.iter().find(|parameter| *parameter == name).cloned()
         };
         let mut free = parameters.iter().skip(usize::from(own.is_some()));
+        let mut handed = handed.into_iter();
         for argument in arguments {
+            let list = handed.next().flatten();
             match named(&argument) {
                 Some(name) => {
                     let value = crate::flow::command::after(&argument, name.len() + 1);
@@ -481,7 +530,10 @@ impl Program<'_, '_, '_> {
                 }
                 None => {
                     if let Some(parameter) = free.next() {
-                        self.lists.remove(parameter);
+                        match list {
+                            Some(items) => self.lists.insert(parameter.clone(), items),
+                            None => self.lists.remove(parameter),
+                        };
                         self.variables.insert(parameter.clone(), argument);
                     }
                 }

@@ -9,7 +9,7 @@ use crate::flow::command::Language;
 use crate::flow::value::{Part, Value};
 
 /// Most elements of a list that are looked at one by one.
-const ITEMS_MAX: usize = 256;
+pub(super) const ITEMS_MAX: usize = 256;
 /// Most bytes that compressed text may unfold to.
 const UNPACKED_MAX: u64 = 256 * 1024;
 
