@@ -450,6 +450,20 @@ pub fn only_settings(names: &BTreeSet<String>) -> bool {
         "SLACK",
         "DISCORD",
     ];
+    // For which of the owner's stages it is.
+    const STAGES: &[&str] = &[
+        "PROD",
+        "PRODUCTION",
+        "STAGING",
+        "STAGE",
+        "DEV",
+        "DEVELOPMENT",
+        "TEST",
+        "QA",
+        "UAT",
+        "LIVE",
+        "PREVIEW",
+    ];
     // What a bundler puts into the pages that everybody loads (Vite, Next.js, Create React App, Gatsby, Nuxt, Expo).
     const PUBLISHED: &[&str] = &[
         "VITE_",
@@ -468,7 +482,8 @@ pub fn only_settings(names: &BTreeSet<String>) -> bool {
                 return true;
             }
             let words: Vec<&str> = upper.split(['_', '-']).collect();
-            words.last().is_some_and(|last| SETTINGS.contains(last))
+            let mut from_last = words.iter().rev().skip_while(|word| STAGES.contains(word));
+            from_last.next().is_some_and(|last| SETTINGS.contains(last))
                 && !words.iter().any(|word| OPENS.contains(word))
         })
 }

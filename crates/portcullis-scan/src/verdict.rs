@@ -12,7 +12,9 @@ use crate::signal::{Signal, Weight};
 pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
     let has = |signal: Signal| signals.contains(&signal);
     let intent = signals.iter().any(|signal| matches!(signal.weight(), Weight::Greed | Weight::Hiding));
-    let greed = signals.iter().any(|signal| signal.weight() == Weight::Greed);
+    // That a setting's name says whose it is makes it no loot.
+    let greed =
+        signals.iter().any(|signal| signal.weight() == Weight::Greed && *signal != Signal::UnrelatedSecrets);
     let hiding = signals.iter().any(|signal| signal.weight() == Weight::Hiding);
     match rule {
         "long-lived-token" => Verdict::Advice,

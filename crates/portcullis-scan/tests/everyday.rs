@@ -351,7 +351,12 @@ fn settings_that_a_program_tells() {
         let run = "python3 - <<'PY'\nimport os\nprint('-'.join(os.environ['V']))\nPY";
         job("", &format!("V: '${{{{ secrets.{name} }}}}'"), run)
     };
-    for name in ["NEXT_PUBLIC_SITE_URL", "ATHENA_SOURCE_TABLE", "SUPABASE_PROJECT_REF"] {
+    for name in [
+        "NEXT_PUBLIC_SITE_URL",
+        "ATHENA_SOURCE_TABLE",
+        "SUPABASE_PROJECT_REF",
+        "SUPABASE_PROJECT_REF_STAGING",
+    ] {
         let text = of(name);
         let seen = portcullis_scan::analysis::analyse(
             ".github/workflows/w.yml",
