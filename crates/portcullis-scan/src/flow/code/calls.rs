@@ -290,8 +290,7 @@ impl Program<'_, '_, '_> {
     /// The arguments of a call that are lists whose elements are known; those that are put together by calls are not looked at twice.
     fn lists_handed(&mut self, node: Node<'_>) -> Vec<Option<Vec<Value>>> {
         let Some(arguments) = node.child_by_field_name("arguments") else { return Vec::new() };
-        let mut cursor = arguments.walk();
-        let children = arguments.named_children(&mut cursor).filter(|child| child.kind() != "comment");
+        let children = arguments.named_children().filter(|child| child.kind() != "comment");
         let children: Vec<Node<'_>> = children.collect();
         let is_plain = |program: &Self, child: &Node<'_>| {
             matches!(child.kind(), "identifier" | "list" | "tuple") && !program.text(*child).contains('(')
