@@ -27,12 +27,14 @@ pub use image::words;
 pub use interpreter::{Language, language, run_in, run_text};
 pub(super) use jq::SETTINGS;
 mod network;
+mod patch;
 mod project;
 mod publish;
 mod store;
 mod text;
 mod tool;
 mod wrapper;
+mod written;
 
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, Role};
@@ -179,9 +181,10 @@ pub fn run(
     if let Some(output) = store::run(shell, &call) {
         return output;
     }
-    interpreter::loaded_by(shell, &call);
+    written::loaded_by(shell, &call);
     match call.name {
         "pip" | "pip3" | "uv" | "pipx" => publish::ask_index(shell, &call),
+        "npm" | "yarn" | "pnpm" if written::set_script(shell, &call) => return Value::empty(),
         "npm" | "yarn" | "pnpm" => publish::ask_registry(shell, &call),
         _ => {}
     }
@@ -222,6 +225,7 @@ pub fn run(
                 shell.state.remotes.insert("origin".to_owned(), url);
             }
         }
+        "patch" => patch::apply(shell, &call),
         "popd" => shell.state.folder = shell.state.folders.pop().unwrap_or_default(),
         "shift" if !shell.positional.is_empty() => {
             shell.positional.remove(0);

@@ -126,6 +126,7 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 return Value::unknown();
             }
         }
+        "apply" | "am" => super::patch::apply(shell, call),
         "checkout" | "switch" | "reset" | "log" | "status" | "branch" | "rm" | "init" | "rev-parse"
         | "diff" | "tag" => {}
         _ => shell.tracer.works(),

