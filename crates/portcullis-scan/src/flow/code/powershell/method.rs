@@ -44,11 +44,8 @@ impl Program<'_, '_, '_> {
     pub(super) fn invocation(&mut self, node: Node<'_>) -> Items {
         let parts = children(node);
         let Some(object) = parts.first().copied() else { return Items::new() };
-        let name = parts
-            .iter()
-            .find(|part| part.kind() == "member_name")
-            .map(|part| self.text(*part).trim_matches(['"', '\'']).to_ascii_lowercase())
-            .unwrap_or_default();
+        let name = parts.iter().find(|part| part.kind() == "member_name").copied();
+        let name = name.map(|part| self.member_named(part)).unwrap_or_default();
         let bytes = self.bytes(node);
         let mut arguments = Vec::new();
         let lists = parts.iter().filter(|part| part.kind() == "argument_list").copied();
@@ -78,6 +75,20 @@ impl Program<'_, '_, '_> {
             return Items::new();
         }
         self.method(method)
+    }
+
+    /// The name of a member in lower case; `$client.('Upload' + 'String')` has it put together.
+    fn member_named(&mut self, node: Node<'_>) -> String {
+        let text = self.text(node).to_owned();
+        if !text.starts_with(['(', '$', '"']) {
+            return text.trim_matches('\'').to_ascii_lowercase();
+        }
+        let name = joined(self.items(node), "").template();
+        let plain = name.trim_matches('"').to_ascii_lowercase();
+        if text.starts_with('(') {
+            self.tracer.reveals(&plain);
+        }
+        plain
     }
 
     fn method(&mut self, method: Method) -> Items {
