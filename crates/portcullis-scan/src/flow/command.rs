@@ -23,7 +23,7 @@ pub use cmd::translated;
 pub use credential::credential_file;
 pub use curl::{MINTED, answer, exchanged};
 pub use encode::{decode_base64, decode_utf16_base64};
-pub use image::words;
+pub use image::{RUN_BY_COMMAND, words};
 pub use interpreter::{Language, language, run_in, run_text};
 pub(super) use jq::SETTINGS;
 mod network;
@@ -169,6 +169,7 @@ pub fn run(
     }
     let call = Call { name: &base, arguments: &arguments, stdin, bytes };
     grant::runner_setup(shell, &call);
+    credential::leave_login(shell, &call);
     if let Some(output) = filter::run(shell, &call) {
         return output;
     }

@@ -28,12 +28,12 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     match verb.as_str() {
         "config" => return git_config(shell, call, &operands),
         "credential" => {
-            return shell.tracer.enter(
-                Source::CheckoutCredentials,
-                "git's stored credentials",
-                file,
-                call.bytes,
-            );
+            let what = "git's stored credentials";
+            let mut stored = shell.tracer.enter(Source::CheckoutCredentials, what, file, call.bytes);
+            for path in ["~/.git-credentials", "~/.netrc"] {
+                stored.append(shell.state.written(path).unwrap_or_default().only_carried());
+            }
+            return stored;
         }
         "remote" => {
             if let [action, name, url, ..] = operands.as_slice()

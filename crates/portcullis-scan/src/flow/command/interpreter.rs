@@ -10,6 +10,9 @@ use crate::flow::value::{HopKind, Part, Text, Value};
 use crate::flow::{JobState, Tracer};
 use crate::span::Bytes;
 
+/// Most lines of a table of commands that are followed.
+const SCHEDULED_MAX: usize = 64;
+
 /// Languages that a script may be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -167,6 +170,10 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
                 run_text(shell, Language::Shell, code, Vec::new(), call.bytes)
             }));
         }
+        "crontab" => {
+            scheduled(shell, call);
+            return Some(Value::unknown());
+        }
         "find" | "fd" => return Some(each::find_and_run(shell, call)),
         "npx" | "bunx" | "pnpx" if call.has(&["-c", "--call"]) => {
             let code = call.option(&["-c", "--call"]).unwrap_or_default();
@@ -217,6 +224,30 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
         return Some(run_path(shell, None, &path, positional, call.bytes));
     }
     None
+}
+
+/// `crontab FILE`, `crontab -`: the commands behind the five fields of each line.
+fn scheduled(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let table = match call.operands().first() {
+        Some(file) => shell.read_file(&file.value, file.bytes),
+        None => call.stdin.clone(),
+    };
+    if shell.depth() > 60 {
+        return;
+    }
+    let lines = shell.tracer.cut(crate::flow::lines(&table), SCHEDULED_MAX, "a table of too many commands");
+    for line in lines {
+        let prefix = line.prefix();
+        let fields = if prefix.starts_with('@') { 1 } else { 5 };
+        let mut rest = prefix.trim_start();
+        for _ in 0..fields {
+            rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
+        }
+        if !rest.is_empty() {
+            let code = super::after(&line, prefix.len() - rest.len());
+            run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+        }
+    }
 }
 
 fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -> Value {

@@ -82,6 +82,7 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 || matches!(word.parts.first(), Some(Part::Configured(_)))
         });
         let registry = registry.cloned().unwrap_or_else(|| Value::text("docker.io"));
+        note_login(shell, call, &registry);
         shell.tracer.deliver(
             content.only_carried(),
             Channel::Registry,
@@ -95,8 +96,33 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     Value::unknown()
 }
 
+/// The registry of images whose names have no host.
+const HUB: &str = "docker.io";
+
+/// Where it is kept that the last login to a registry was by a credential that stands in the file.
+fn login_of(registry: &str) -> String {
+    format!("login:{registry}")
+}
+
+/// Keeps whether a login is by a credential that stands in the file, and is so none of the repository's.
+fn note_login(shell: &mut Shell<'_, '_>, call: &Call<'_>, registry: &Value) {
+    let password = match call.has(&["--password-stdin"]) {
+        true => Some(call.stdin.clone()),
+        false => call.option(&["-p", "--password"]),
+    };
+    let key = login_of(&registry.template());
+    match password {
+        Some(password) if password.literal().is_some_and(|text| !text.trim().is_empty()) => {
+            shell.state.remotes.insert(key, password);
+        }
+        _ => {
+            shell.state.remotes.remove(&key);
+        }
+    }
+}
+
 /// Where what is built into an image is kept until it is pushed.
-fn image_path(name: &str) -> String {
+pub(super) fn image_path(name: &str) -> String {
     format!("$image:{}", name.trim_start_matches("docker://"))
 }
 
@@ -149,6 +175,23 @@ fn push(shell: &mut Shell<'_, '_>, call: &Call<'_>, name: &Value) {
     let text = name.template();
     let host = text.trim_start_matches("docker://").split('/').next().unwrap_or("").to_owned();
     let is_host = text.contains('/') && (host.contains('.') || host.contains(':'));
+    let registry = if is_host { host.clone() } else { HUB.to_owned() };
+    if shell.state.remotes.contains_key(&login_of(&registry)) {
+        let target = if is_host { text } else { format!("{HUB}/{text}") };
+        let (file, begun) = (shell.file(), shell.tracer.delivered());
+        let target = Value::text(format!("https://{target}"));
+        shell.tracer.deliver(
+            content,
+            Channel::Network,
+            Role::Payload,
+            target,
+            "docker push",
+            file,
+            call.bytes,
+        );
+        shell.tracer.opened_by_the_file(begun);
+        return;
+    }
     // The registries that people publish images to are where their own images go.
     if !is_host
         || host.contains("${")
