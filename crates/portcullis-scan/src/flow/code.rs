@@ -258,6 +258,7 @@ impl Program<'_, '_, '_> {
                         let right = node.child_by_field_name("value");
                         if let Some(right) = right {
                             self.note_client(name, right);
+                            self.call_back(name, right);
                         }
                         self.note_list(name, right);
                     }

@@ -269,6 +269,22 @@ impl Program<'_, '_, '_> {
         (!pieces.is_empty()).then_some(joined)
     }
 
+    /// `const s = connect(…, () => s.write(x))`: the callback runs when the variable holds what the call came to.
+    pub(super) fn call_back(&mut self, name: Node<'_>, value: Node<'_>) {
+        let Some(arguments) = value.child_by_field_name("arguments").filter(|_| name.kind() == "identifier")
+        else {
+            return;
+        };
+        let name = self.text(name).to_owned();
+        let mut cursor = arguments.walk();
+        for child in arguments.named_children(&mut cursor).collect::<Vec<_>>() {
+            let is_callback = matches!(child.kind(), "arrow_function" | "function_expression");
+            if is_callback && self.text(child).contains(&format!("{name}.")) {
+                self.eval(child);
+            }
+        }
+    }
+
     fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
         let Some(list) = node.child_by_field_name("arguments") else { return Vec::new() };
         if list.kind() == "generator_expression" || list.kind() == "template_string" {

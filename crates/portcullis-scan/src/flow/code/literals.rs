@@ -51,6 +51,8 @@ const CLIENTS: &[&str] = &[
     "libcurl",
     "Resolv",
     "gethostbyname",
+    "new URL(",
+    "openConnection",
     "download.file",
     "httr::",
 ];

@@ -40,6 +40,23 @@ pub(super) const SENDERS: &[&str] = &[
     "axios.post",
     "axios.put",
     "axios.request",
+    "axios.patch",
+    "axios.default.post",
+    "undici.request",
+    "undici.fetch",
+    "undici.stream",
+    "node-fetch",
+    "node-fetch.default",
+    "cross-fetch",
+    "ky",
+    "ky.post",
+    "ky.put",
+    "phin",
+    "wretch",
+    "needle.post",
+    "superagent.put",
+    ".exec_command",
+    ".putfo",
     "got",
     "got.post",
     "needle",
@@ -89,6 +106,7 @@ impl Program<'_, '_, '_> {
                 // A host alone: the first literal that looks like a name with a dot.
                 candidates.iter().find_map(host)
             });
+        let target = target.or_else(|| bucket(name, arguments));
         let configured = || {
             candidates
                 .iter()
@@ -154,6 +172,18 @@ fn is_login(before: &str) -> bool {
             && ["authorization", "api-key", "apikey", "token", "auth"].iter().any(|word| label.contains(word))
 }
 
+/// The bucket that a client of S3 puts something into.
+fn bucket(name: &str, arguments: &[Value]) -> Option<Value> {
+    let named = arguments.iter().find_map(|value| value.literal()?.strip_prefix("Bucket="));
+    let second = || arguments.get(1).and_then(Value::literal).filter(|text| !text.contains('='));
+    let bucket = match name.rsplit('.').next()? {
+        "put_object" => named?,
+        "upload_file" | "upload_fileobj" => named.or_else(second)?,
+        _ => return None,
+    };
+    Some(Value::text(format!("https://{bucket}.s3.amazonaws.com/")))
+}
+
 /// Whether a method sends on a connection that was opened before.
 fn is_connection(name: &str) -> bool {
     const METHODS: &[&str] = &[
@@ -184,6 +214,8 @@ pub(super) fn is_http(name: &str) -> bool {
         "https",
         "urllib3",
         "session",
+        "undici",
+        "ky",
     ];
     const VERBS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "request", "stream"];
     if matches!(

@@ -262,6 +262,12 @@ impl Program<'_, '_, '_> {
 
     fn network_method(&mut self, method: &Method) -> Option<Items> {
         let name = method.name.as_str();
+        if name == "open" && method.arguments.len() >= 2 {
+            // `$request.open('POST', address)` of a COM object's.
+            let target = send::address(&method.argument(1))?;
+            self.connect_variable(method, &target);
+            return Some(Items::new());
+        }
         if method.on.contains("dns]") {
             return Some(vec![self.look_up(method.argument(0), None, name, method.bytes)]);
         }
@@ -305,7 +311,7 @@ impl Program<'_, '_, '_> {
     /// `$client.Connect('host', 1)`: what is sent on it later goes there.
     fn connect_variable(&mut self, method: &Method, target: &Value) {
         let name = super::plain_name(&method.on);
-        if method.name == "connect" && self.variables.contains_key(&name) {
+        if matches!(method.name.as_str(), "connect" | "open") && self.variables.contains_key(&name) {
             self.set_items(&name, vec![target.clone()]);
         }
     }
