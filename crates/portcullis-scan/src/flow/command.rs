@@ -6,8 +6,11 @@
 pub mod action;
 mod client;
 mod cmd;
+mod compose;
 mod credential;
 mod curl;
+mod described;
+mod dockerfile;
 mod each;
 mod edit;
 mod encode;
@@ -183,6 +186,7 @@ pub fn run(
         return output;
     }
     written::loaded_by(shell, &call);
+    described::run(shell, &call);
     match call.name {
         "pip" | "pip3" | "uv" | "pipx" => publish::ask_index(shell, &call),
         "npm" | "yarn" | "pnpm" if written::set_script(shell, &call) => return Value::empty(),

@@ -116,11 +116,11 @@ impl JobState {
         self.has(path).then(|| self.read(path)).flatten()
     }
 
-    /// What steps wrote into files that have one of these names, or such an end of it where it begins with a dot.
+    /// What steps wrote into files that have one of these names, or such an end where it begins with a mark.
     pub fn named(&self, names: &[&str]) -> Vec<Value> {
         let fits = |path: &str| {
             let own = path.rsplit(['/', ':']).next().unwrap_or(path);
-            names.iter().any(|name| own == *name || name.starts_with('.') && own.ends_with(name))
+            names.iter().any(|name| own == *name || name.starts_with(['.', '_']) && own.ends_with(name))
         };
         let mut found: Vec<(&String, &Value)> = self.files.iter().filter(|(path, _)| fits(path)).collect();
         found.sort_by_key(|(path, _)| *path);

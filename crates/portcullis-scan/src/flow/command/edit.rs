@@ -91,7 +91,13 @@ fn awk_expression(
     while let Some(first) = rest.chars().next() {
         if first == '"' {
             let inner = rest.get(1..).unwrap_or("");
-            let end = inner.find('"').unwrap_or(inner.len());
+            let mut escaped = false;
+            let close = inner.char_indices().find(|(_, character)| {
+                let found = *character == '"' && !escaped;
+                escaped = *character == '\\' && !escaped;
+                found
+            });
+            let end = close.map_or(inner.len(), |(at, _)| at);
             value.push_text(&crate::flow::shell::decode_escapes(inner.get(..end).unwrap_or("")));
             rest = inner.get(end + 1..).unwrap_or("");
         } else if let Some(inner) = rest.strip_prefix("ENVIRON[") {

@@ -116,6 +116,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut arguments = call.arguments.iter().skip_while(|argument| argument.value.literal() != Some("run"));
     arguments.next();
     let mut image = None;
+    let mut container = None;
     while let Some(argument) = arguments.next() {
         let text = argument.value.template();
         if !text.starts_with('-') {
@@ -132,6 +133,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         };
         match name.as_str() {
             "--entrypoint" => entrypoint = Some(value),
+            "--name" => container = Some(value.template()),
             "-e" | "--env" => match value.prefix().split_once('=') {
                 Some((name, _)) => {
                     let name = name.to_owned();
@@ -150,6 +152,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     }
     let Some(image) = image else { return Value::unknown() };
     hand_over(shell, call, &image, &variables);
+    if let Some(name) = container {
+        // What `docker commit` keeps of it.
+        let mut held = call.joined().only_carried();
+        for (_, value) in crate::flow::sorted(&variables) {
+            held.append(value.only_carried());
+        }
+        shell.state.write(&super::tool::image_path(&format!("container:{name}")), held, false);
+    }
     let rest = arguments.map(|argument| argument.value.clone()).collect();
     let words = command_line(&image, entrypoint, rest, call.bytes);
     shell.inside(variables, words, call.bytes)
@@ -159,7 +169,12 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 pub const RUN_BY_COMMAND: &str = "docker run";
 
 /// Whoever makes the image gets the variables that it runs with; one that the job built itself is the owner's.
-fn hand_over(shell: &mut Shell<'_, '_>, call: &Call<'_>, image: &str, variables: &HashMap<String, Value>) {
+pub(super) fn hand_over(
+    shell: &mut Shell<'_, '_>,
+    call: &Call<'_>,
+    image: &str,
+    variables: &HashMap<String, Value>,
+) {
     let built = shell.state.written(&super::tool::image_path(image)).is_some();
     if built || image.contains("${") || program(image).is_some() {
         return;

@@ -200,6 +200,14 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
             written::run(shell, call);
             return Some(Value::unknown());
         }
+        "vim" | "vi" | "nvim" | "ex" | "view" => {
+            for word in call.texts() {
+                let command = word.trim_start_matches(['+', ':']);
+                if let Some(code) = command.strip_prefix('!') {
+                    run_text(shell, Language::Shell, Value::text(code), Vec::new(), call.bytes);
+                }
+            }
+        }
         "just" | "composer" | "bun" | "gmake" | "lerna" | "nx" | "turbo" => written::run(shell, call),
         _ => {}
     }
@@ -251,6 +259,12 @@ fn scheduled(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
 }
 
 fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -> Value {
+    if language == Language::Shell && shell.depth() < 60 {
+        for code in written::before_script(shell, call) {
+            let output = run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+            shell.print(output, call.bytes);
+        }
+    }
     let mut arguments = call.arguments.iter().enumerate();
     while let Some((at, argument)) = arguments.next() {
         let text = argument.value.template();
@@ -413,6 +427,9 @@ fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
     let mut paths: Vec<String> = call.operands().iter().map(|operand| operand.value.template()).collect();
     if matches!(call.name, "cargo") {
         paths = vec!["src/main.rs".to_owned(), "build.rs".to_owned()];
+    }
+    if call.name == "go" && paths.first().is_some_and(|verb| verb == "generate") {
+        written::generate(shell, call);
     }
     if call.name == "go" && !paths.iter().any(|path| path.ends_with(".go")) {
         paths = vec!["main.go".to_owned()];

@@ -303,6 +303,12 @@ fn without_option_values<'c>(call: &Call<'c>) -> Vec<&'c Argument> {
 fn mail(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let target = call.operands().into_iter().rev().find(|operand| operand.value.template().contains('@'));
     let target = target.map_or_else(Value::unknown, |operand| operand.value.clone());
+    let server = match call.name {
+        "swaks" => call.option(&["--server", "-s"]),
+        "msmtp" => call.option(&["--host"]),
+        _ => None,
+    };
+    let target = server.unwrap_or(target);
     let mut content = call.stdin.clone();
     content.append(call.joined().only_carried());
     if let Some(path) = call.option(&["-a", "-A", "--attach"]) {

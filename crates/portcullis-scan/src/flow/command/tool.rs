@@ -1,6 +1,7 @@
 //! Containers; git, forges, stores and publishing tools have files of their own.
 
 use super::Call;
+use super::dockerfile::Given;
 use super::forge::forge;
 use super::git::git;
 use super::publish::{publish, publish_other};
@@ -13,7 +14,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
     let output = match call.name {
         "git" => git(shell, call),
         "gh" | "hub" | "glab" => forge(shell, call),
-        "docker" | "podman" | "skopeo" | "crane" | "oras" => container(shell, call),
+        "docker" | "podman" | "skopeo" | "crane" | "oras" | "buildah" | "docker-compose" => {
+            container(shell, call)
+        }
         "twine" | "uv" | "flit" | "poetry" | "hatch" | "maturin" | "pdm" | "setup.py" => publish(shell, call),
         "npm" | "yarn" | "pnpm" | "cargo" | "gem" | "dotnet" | "nuget" | "mvn" | "gradle" => {
             publish_other(shell, call)
@@ -25,6 +28,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
 
 fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     shell.tracer.works();
+    if call.name.ends_with("compose") || call.texts().first().is_some_and(|word| word == "compose") {
+        super::compose::run(shell, call);
+        return Value::unknown();
+    }
     if matches!(call.name, "docker" | "podman") && call.texts().iter().any(|text| text == "run") {
         return super::image::run(shell, call);
     }
@@ -50,7 +57,15 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             let target = words.get(1).cloned().unwrap_or_default();
             push(shell, call, &target);
         }
-        "docker" | "podman" if verb == "commit" || verb == "import" || verb == "load" => {}
+        "docker" | "podman" if verb == "commit" => {
+            if let [from, to, ..] = words.get(1..).unwrap_or(&[])
+                && let Some(content) =
+                    shell.state.read(&image_path(&format!("container:{}", from.template())))
+            {
+                shell.state.write(&image_path(&to.template()), content, false);
+            }
+        }
+        "docker" | "podman" if verb == "import" || verb == "load" => {}
         "oras" | "crane" | "skopeo" => {
             // `oras push HOST/NAME FILE`: files as an image.
             let target =
@@ -130,6 +145,7 @@ pub(super) fn image_path(name: &str) -> String {
 fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let mut content = Value::empty();
     let mut names = Vec::new();
+    let mut given = Given::default();
     let mut pushes = false;
     let mut arguments = call.arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -143,11 +159,15 @@ fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         match name.as_str() {
             "--build-arg" | "--label" => {
                 let value = value();
-                match value.literal().filter(|name| !name.contains('=')) {
-                    Some(name) => content.append(shell.variable(name).only_carried()),
-                    None => content.append(value.only_carried()),
-                }
+                let (name, value) = match value.prefix().split_once('=') {
+                    Some((name, _)) => (name.to_owned(), super::after(&value, name.len() + 1)),
+                    None => (value.template(), shell.variable(&value.template())),
+                };
+                content.append(value.only_carried());
+                given.arguments.insert(name, value);
             }
+            "--secret" => given.secrets.push(value()),
+            "-f" | "--file" => given.file = Some(value()),
             "-t" | "--tag" => names.push(value()),
             "--push" => pushes = true,
             _ => {}
@@ -161,6 +181,11 @@ fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     {
         content.append(written.only_carried());
     }
+    // `- <<E`: the grammar loses a dash that stands before a here-document.
+    let on_input =
+        !call.stdin.is_empty() || call.arguments.last().is_some_and(|last| last.value.literal() == Some("-"));
+    given.folder = if on_input { "-".to_owned() } else { folder };
+    super::dockerfile::run(shell, call, &given);
     for name in names {
         shell.state.write(&image_path(&name.template()), content.clone(), false);
         if pushes {

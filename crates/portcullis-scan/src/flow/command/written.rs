@@ -34,8 +34,14 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     match call.name {
         "make" | "gmake" => {
             for path in makefiles(call) {
-                for content in [shell.state.written(&path), inserted(shell, &path)].into_iter().flatten() {
+                let input = (path == "-").then(|| call.stdin.clone());
+                for content in
+                    [input, shell.state.written(&path), inserted(shell, &path)].into_iter().flatten()
+                {
                     recipes(shell, call, &content);
+                    for code in computed(&content).into_iter().take(SCRIPTS_MAX) {
+                        run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+                    }
                 }
             }
             project::make(shell, call);
@@ -65,6 +71,8 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
 fn makefiles(call: &Call<'_>) -> Vec<String> {
     let folder = call.option(&["-C", "--directory"]).map(|folder| folder.template());
     let file = call.option(&["-f", "--file", "--makefile"]).map(|file| file.template());
+    // `-f - <<E`: the grammar loses a dash that stands before a here-document.
+    let file = file.or_else(|| call.texts().last().filter(|last| *last == "-f").map(|_| "-".to_owned()));
     let names = file.map_or_else(
         || ["GNUmakefile", "makefile", "Makefile"].map(str::to_owned).to_vec(),
         |file| vec![file],
@@ -93,6 +101,31 @@ fn recipes(shell: &mut Shell<'_, '_>, call: &Call<'_>, content: &Value) {
         }
         run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
     }
+}
+
+/// `X := $(shell CODE)`, which runs while the file is read.
+fn computed(content: &Value) -> Vec<Value> {
+    let mut found = Vec::new();
+    for line in crate::flow::lines(content) {
+        let text = line.prefix();
+        let assigned = text.split_once('=').map(|(_, value)| value).unwrap_or(text);
+        let Some(code) = assigned.trim_start().strip_prefix("$(shell ").filter(|_| !text.starts_with('\t'))
+        else {
+            continue;
+        };
+        let mut code = super::after(&line, text.len() - code.len());
+        if let Some(Part::Text(last)) = code.parts.last_mut() {
+            let end = last.rfind(')').unwrap_or(last.len());
+            last.to_mut().truncate(end);
+        }
+        for part in &mut code.parts {
+            if let Part::Text(text) = part {
+                *text = Text::new(text.replace("$$", "$"));
+            }
+        }
+        found.push(code);
+    }
+    found
 }
 
 /// The scripts of a written package file; whether there is one.
@@ -159,6 +192,12 @@ const LOADED: &[Loaded] = &[
         files: &["conftest.py", "noxfile.py"],
         language: Language::Python,
     },
+    Loaded {
+        tools: &["python", "python3", "pip", "pip3"],
+        files: &[".pth", "usercustomize.py"],
+        language: Language::Python,
+    },
+    Loaded { tools: &["go"], files: &["_test.go"], language: Language::Other },
     Loaded { tools: &["invoke", "inv"], files: &["tasks.py"], language: Language::Python },
     Loaded { tools: &["fab"], files: &["fabfile.py"], language: Language::Python },
     Loaded { tools: &["scons"], files: &["SConstruct"], language: Language::Python },
@@ -281,4 +320,33 @@ fn startup(shell: &Shell<'_, '_>) -> Vec<String> {
     let mut paths = vec!["sitecustomize.py".to_owned()];
     paths.extend(folders.map(|folder| format!("{}/sitecustomize.py", folder.trim_end_matches('/'))));
     paths
+}
+
+/// Files that a shell reads before its script: what `BASH_ENV` names, and those of a login or a terminal.
+pub(super) fn before_script(shell: &Shell<'_, '_>, call: &Call<'_>) -> Vec<Value> {
+    let mut paths: Vec<String> = shell.variables.get("BASH_ENV").map(Value::template).into_iter().collect();
+    let flags = call.texts();
+    let flags = || flags.iter().take_while(|word| word.starts_with('-'));
+    let short = |letter: char| flags().any(|word| !word.starts_with("--") && word.contains(letter));
+    if short('i') {
+        paths.extend([".bashrc", ".zshrc"].map(|name| format!("~/{name}")));
+    }
+    if short('l') || flags().any(|word| word == "--login") {
+        paths.extend(
+            [".bash_profile", ".bash_login", ".profile", ".zprofile"].map(|name| format!("~/{name}")),
+        );
+    }
+    paths.iter().filter_map(|path| shell.state.written(path)).collect()
+}
+
+/// `//go:generate CODE` in the files that steps wrote.
+pub(super) fn generate(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    const MARK: &str = "//go:generate ";
+    let texts = shell.state.named(&[".go"]);
+    let lines = texts.iter().flat_map(crate::flow::lines).filter(|line| line.prefix().starts_with(MARK));
+    let lines: Vec<Value> = lines.collect();
+    for line in shell.tracer.cut(lines, SCRIPTS_MAX, "a program with too many generators") {
+        let code = super::after(&line, MARK.len());
+        run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+    }
 }
