@@ -291,7 +291,7 @@ mod tests {
             }
         }
         assert_eq!(after.entry(id(6), "b"), Some(Entry::Folder(id(3))));
-        for broken in [&b"100644 a"[..], b"100644 a\0short", b"\0", b"abc a\01234567890123456789x"] {
+        for broken in [&b"100644 a"[..], b"100644 a\0short", b"\0", b"abc a\x001234567890123456789x"] {
             assert!(reading.keep(id(9), broken).is_err(), "{}", broken.escape_ascii());
         }
     }
