@@ -131,6 +131,8 @@ pub fn place(delivery: &Delivery) -> Place {
         }
         Channel::Dns => {
             let template = delivery.target.template();
+            // A name has no spaces: what stands before the last one came along with it.
+            let template = template.split_whitespace().next_back().unwrap_or("").to_owned();
             let mut place = match zone(&template) {
                 Some(zone) => known_host(zone, template),
                 None => of_address(&delivery.target),

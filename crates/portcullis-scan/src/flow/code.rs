@@ -10,13 +10,12 @@ mod known;
 mod literal;
 mod literals;
 mod names;
+mod operation;
 mod powershell;
 mod reading;
 mod send;
 
 use std::collections::{BTreeMap, HashMap};
-
-use crate::syntax::{Node, Tree};
 
 use crate::flow::command::Language;
 use crate::flow::known::Run;
@@ -25,7 +24,9 @@ use crate::flow::shell::parse_tree;
 use crate::flow::value::{HopKind, Part, Value};
 use crate::flow::{Hop, JobState, Tracer};
 use crate::span::Bytes;
+use crate::syntax::{Node, Tree};
 use crate::text::RepositoryText;
+pub(super) use literal::{as_text, unpacked};
 
 /// Deepest nesting of expressions and calls.
 const DEPTH_MAX: usize = 150;
@@ -272,6 +273,7 @@ impl Program<'_, '_, '_> {
                         let right = node.child_by_field_name("value");
                         if let Some(right) = right {
                             self.note_client(name, right);
+                            self.call_back(name, right);
                         }
                         self.note_list(name, right);
                     }
@@ -359,14 +361,7 @@ impl Program<'_, '_, '_> {
                 self.eval_all(node, &mut Value::empty());
                 Value::unknown()
             }
-            "binary_operator" => match self.percent(node) {
-                Some(value) => value,
-                None => {
-                    let mut value = Value::empty();
-                    self.eval_all(node, &mut value);
-                    value
-                }
-            },
+            "binary_operator" | "binary_expression" => self.operation(node),
             "spread_element" => {
                 let inner = node.named_child(0);
                 let value = inner.map_or_else(Value::empty, |inner| self.eval(inner));

@@ -6,8 +6,11 @@
 pub mod action;
 mod client;
 mod cmd;
+mod compose;
 mod credential;
 mod curl;
+mod described;
+mod dockerfile;
 mod each;
 mod edit;
 mod encode;
@@ -23,16 +26,18 @@ pub use cmd::translated;
 pub use credential::credential_file;
 pub use curl::{MINTED, answer, exchanged};
 pub use encode::{decode_base64, decode_utf16_base64};
-pub use image::words;
+pub use image::{RUN_BY_COMMAND, words};
 pub use interpreter::{Language, language, run_in, run_text};
 pub(super) use jq::SETTINGS;
 mod network;
+mod patch;
 mod project;
 mod publish;
 mod store;
 mod text;
 mod tool;
 mod wrapper;
+mod written;
 
 use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, Role};
@@ -173,6 +178,7 @@ pub fn run(
     }
     let call = Call { name: &base, arguments: &arguments, stdin, bytes };
     grant::runner_setup(shell, &call);
+    credential::leave_login(shell, &call);
     if let Some(output) = filter::run(shell, &call) {
         return output;
     }
@@ -185,9 +191,11 @@ pub fn run(
     if let Some(output) = store::run(shell, &call) {
         return output;
     }
-    interpreter::loaded_by(shell, &call);
+    written::loaded_by(shell, &call);
+    described::run(shell, &call);
     match call.name {
         "pip" | "pip3" | "uv" | "pipx" => publish::ask_index(shell, &call),
+        "npm" | "yarn" | "pnpm" if written::set_script(shell, &call) => return Value::empty(),
         "npm" | "yarn" | "pnpm" => publish::ask_registry(shell, &call),
         _ => {}
     }
@@ -228,6 +236,7 @@ pub fn run(
                 shell.state.remotes.insert("origin".to_owned(), url);
             }
         }
+        "patch" => patch::apply(shell, &call),
         "popd" => shell.state.folder = shell.state.folders.pop().unwrap_or_default(),
         "shift" if !shell.positional.is_empty() => {
             shell.positional.remove(0);

@@ -435,6 +435,13 @@ fn call_action(
         "" => name.to_owned(),
         folder => format!("{folder}/{name}"),
     });
+    let written = candidates.iter().find_map(|path| state.written(path));
+    let place = own_action::OwnPlace { folder, file: called.file, bytes: step.bytes, depth: called.depth };
+    if let Some(text) = written
+        && own_action::run_written(tracer, state, &place, &text, &inputs, &environment)
+    {
+        return;
+    }
     let Some((file, text)) = candidates.iter().find_map(|path| tracer.open(path)) else {
         tracer.works();
         let mut handed = Value::empty();
@@ -467,15 +474,7 @@ fn call_action(
     own_action::run(
         tracer,
         state,
-        &own_action::OwnAction {
-            folder,
-            root: &root,
-            inputs: &inputs,
-            environment: &environment,
-            file: called.file,
-            bytes: step.bytes,
-            depth: called.depth,
-        },
+        &own_action::OwnAction { place: &place, root: &root, inputs: &inputs, environment: &environment },
     );
     let inner = Called {
         inputs: Some(inputs),

@@ -130,6 +130,22 @@ impl JobState {
         all
     }
 
+    /// What a step wrote into this very file.
+    pub fn written(&self, path: &str) -> Option<Value> {
+        self.has(path).then(|| self.read(path)).flatten()
+    }
+
+    /// What steps wrote into files that have one of these names, or such an end where it begins with a mark.
+    pub fn named(&self, names: &[&str]) -> Vec<Value> {
+        let fits = |path: &str| {
+            let own = path.rsplit(['/', ':']).next().unwrap_or(path);
+            names.iter().any(|name| own == *name || name.starts_with(['.', '_']) && own.ends_with(name))
+        };
+        let mut found: Vec<(&String, &Value)> = self.files.iter().filter(|(path, _)| fits(path)).collect();
+        found.sort_by_key(|(path, _)| *path);
+        found.into_iter().map(|(_, content)| content.clone()).collect()
+    }
+
     /// Files that hold secrets when the job is over.
     pub fn left(&self) -> Vec<(String, Value)> {
         let mut left: Vec<(String, Value)> = self

@@ -75,6 +75,8 @@ pub struct Delivery {
     pub speaks: bool,
     /// Whether the file holds the address only encoded, reversed or in pieces.
     pub concealed: bool,
+    /// Whether the credential that opens the place stands in the file as it is, so that it is none of the repository's.
+    pub opened_by_the_file: bool,
     /// Whether this is a verb by which a service takes settings (`gh secret set`).
     pub consumed: bool,
     /// Which of the trace's files it stands in.

@@ -144,6 +144,20 @@ mod tests {
     }
 
     #[test]
+    fn a_key_to_a_machine_of_the_owners_own() {
+        let text = |runs_on: &str, key: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: {runs_on}\n    steps:\n      - run: echo '{key}' >> ~/.ssh/authorized_keys\n"
+            )
+        };
+        let key = "ssh-ed25519 AAAAplaceholder someone";
+        check("backdoor", &text("self-hosted", key), Verdict::Malicious, &[], &[]);
+        // Near miss: a machine that is gone after the job, and a key that the owner chose.
+        silent(&text("ubuntu-latest", key));
+        silent(&text("self-hosted", "${{ vars.PUBLIC_KEY }}"));
+    }
+
+    #[test]
     fn keys_and_collaborators() {
         for call in [
             "gh api -X PUT repos/$GITHUB_REPOSITORY/collaborators/someone",

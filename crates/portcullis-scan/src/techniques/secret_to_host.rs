@@ -102,7 +102,9 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
             && (names.len() >= 2
                 || signals.contains(&Signal::Encoded)
                 || signals.contains(&Signal::MaskEvasion))
-            && evidence.names_key_in_text(&group);
+            && (evidence.names_key_in_text(&group)
+                || is_opened_by_the_file(evidence, &group)
+                || is_left_without_login(evidence, &group));
         let misplaced = payload && strangers || others_account;
         // Settings that a service takes from whoever logs in with its own credential: a variable of a project, say. What a
         // forge takes can be read again, and has a rule of its own.
@@ -115,7 +117,8 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         if !everything && (!misplaced || configures) {
             return None;
         }
-        if misplaced && service.name != "github" && !holds_login_of(evidence, &group, service) {
+        let own_login = || !others_account && holds_login_of(evidence, &group, service);
+        if misplaced && service.name != "github" && !own_login() {
             // Nothing of the repository's own opens the door there: it is somebody else's account.
             signals.insert(Signal::ForeignDestination);
             signals.insert(Signal::UnrelatedSecrets);
@@ -174,11 +177,13 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
     {
         signals.insert(Signal::BareSecret);
     }
+    // What is packed or locked for somebody is no line of a log, and no service asks for it.
+    let packed = signals.contains(&Signal::Encoded);
     let by_hand = |at: &usize| {
         evidence.delivery(*at).is_some_and(|(delivery, _)| {
             delivery.role == Role::Payload
                 && SOCKETS.iter().any(|socket| delivery.client.ends_with(socket))
-                && (delivery.bare || delivery.speaks)
+                && (delivery.bare || delivery.speaks || packed)
         })
     };
     if group.iter().any(by_hand) {
@@ -207,6 +212,7 @@ fn judge(evidence: &Evidence<'_>, group: Vec<usize>) -> Option<Sighting> {
         && (place.class == Class::RawAddress || signals.contains(&Signal::Encoded))
         && !evidence.only_settings_files(&group)
         && !evidence.may_log_in(&group, &names);
+    let stranger = stranger || shipped && names.len() >= 2 && is_opened_by_the_file(evidence, &group);
     if stranger {
         // Nothing of the repository's own opens that machine: it is somebody else's.
         signals.insert(Signal::UnrelatedSecrets);
@@ -276,6 +282,30 @@ fn is_gate(names: &BTreeSet<String>) -> bool {
             crate::services::of_secret(name)
                 .is_some_and(|of| matches!(of.name.as_str(), "vercel-bypass" | "cloudflare-access"))
         })
+}
+
+/// Whether the credential that opens the place stands in the file as it is.
+fn is_opened_by_the_file(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    let mut payloads = group
+        .iter()
+        .filter_map(|at| evidence.delivery(*at))
+        .filter(|(delivery, _)| delivery.role == Role::Payload)
+        .peekable();
+    payloads.peek().is_some() && payloads.all(|(delivery, _)| delivery.opened_by_the_file)
+}
+
+/// Whether it is put into a bucket by a plain request that nobody signed: a bucket of the owner's own is not open to everybody
+/// who can write its name.
+fn is_left_without_login(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    const CLIENTS: &[&str] = &["curl", "wget", "http", "https", "xh"];
+    const BUCKETS: &[&str] = &[".amazonaws.com", "storage.googleapis.com", ".blob.core.windows.net"];
+    group.iter().filter_map(|at| evidence.delivery(*at)).all(|(delivery, place)| {
+        let host = place.host.as_deref().unwrap_or("");
+        let is_bucket = BUCKETS.iter().any(|end| host.ends_with(end))
+            && (!host.ends_with(".amazonaws.com") || host.split(['.', '-']).any(|label| label == "s3"));
+        let literal = place.url.as_ref().is_some_and(|url| !url.unescaped().contains("${"));
+        is_bucket && literal && delivery.role == Role::Payload && CLIENTS.contains(&delivery.client.as_str())
+    })
 }
 
 /// Whether it is a token that the job asked for with this host as its audience.

@@ -120,6 +120,13 @@ impl Program<'_, '_, '_> {
             "putHeader",
             "add_header",
             "unshift",
+            // Messages of mail, and archives.
+            "add_attachment",
+            "add_alternative",
+            "set_content",
+            "set_payload",
+            "attach",
+            "writestr",
         ];
         let last = name.rsplit('.').next().unwrap_or("");
         if !grows.contains(&last) || !arguments.iter().any(Value::carries) {
@@ -242,16 +249,31 @@ impl Program<'_, '_, '_> {
         if self.text(method) != "join" {
             return None;
         }
-        let argument = node.child_by_field_name("arguments")?.named_child(0);
+        let arguments = node.child_by_field_name("arguments")?;
+        let argument = match arguments.kind() {
+            "generator_expression" => Some(arguments),
+            _ => arguments.named_child(0),
+        };
         let (list, separator) = match receiver? {
             list if list.kind() == "array"
-                || list.kind() == "identifier" && self.language == Language::JavaScript =>
+                || matches!(list.kind(), "identifier" | "call_expression")
+                    && self.language == Language::JavaScript =>
             {
                 (list, argument)
             }
             separator => (argument?, Some(separator)),
         };
-        if !matches!(list.kind(), "array" | "list" | "tuple" | "identifier") {
+        let may_be_list = [
+            "array",
+            "list",
+            "tuple",
+            "identifier",
+            "call",
+            "call_expression",
+            "generator_expression",
+            "list_comprehension",
+        ];
+        if !may_be_list.contains(&list.kind()) {
             return None;
         }
         let separator = match separator {
@@ -299,6 +321,21 @@ impl Program<'_, '_, '_> {
             .into_iter()
             .map(|child| is_plain(self, &child).then(|| self.elements_of(child)).flatten())
             .collect()
+    }
+
+    /// `const s = connect(…, () => s.write(x))`: the callback runs when the variable holds what the call came to.
+    pub(super) fn call_back(&mut self, name: Node<'_>, value: Node<'_>) {
+        let Some(arguments) = value.child_by_field_name("arguments").filter(|_| name.kind() == "identifier")
+        else {
+            return;
+        };
+        let name = self.text(name).to_owned();
+        for child in arguments.named_children().collect::<Vec<_>>() {
+            let is_callback = matches!(child.kind(), "arrow_function" | "function_expression");
+            if is_callback && self.text(child).contains(&format!("{name}.")) {
+                self.eval(child);
+            }
+        }
     }
 
     fn arguments(&mut self, node: Node<'_>, receiver: &Value) -> Vec<Value> {
@@ -405,6 +442,9 @@ impl Program<'_, '_, '_> {
         if let Some((body, parameters)) = self.functions.get(name).cloned().or(method) {
             return self.call_own(body, &parameters, receiver, arguments, handed);
         }
+        if name == "range" {
+            return Value::unknown();
+        }
         if name == "Deno.env.toObject" {
             return self.dump(bytes);
         }
@@ -427,8 +467,10 @@ impl Program<'_, '_, '_> {
             receiver.parts.iter().any(|part| match part {
                 Part::Text(text) => {
                     text.contains("://")
-                        || host_in(text)
-                            .is_some_and(|host| !host.ends_with(".txt") && !host.ends_with(".json"))
+                        || host_in(text).is_some_and(|host| {
+                            let is_path = name.ends_with(".write") && text.trim() == host;
+                            !is_path && !host.ends_with(".txt") && !host.ends_with(".json")
+                        })
                 }
                 Part::Remote(_) => true,
                 _ => false,

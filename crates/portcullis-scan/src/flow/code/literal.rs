@@ -52,14 +52,19 @@ impl Program<'_, '_, '_> {
                     for child in arguments.named_children().collect::<Vec<_>>() {
                         bounds.push(self.eval(child).literal()?.parse::<i64>().ok()?);
                     }
-                    let (from, to) = match bounds.as_slice() {
-                        [to] => (0, *to),
-                        [from, to] => (*from, *to),
+                    let (from, to, step) = match bounds.as_slice() {
+                        [to] => (0, *to, 1),
+                        [from, to] => (*from, *to, 1),
+                        [from, to, step] => {
+                            (*from, *to, usize::try_from(*step).ok().filter(|step| *step > 0)?)
+                        }
                         _ => return None,
                     };
-                    return Some(
-                        (from..to.min(from + ITEMS_MAX as i64)).map(|n| Value::text(n.to_string())).collect(),
-                    );
+                    let numbers = (from..to).step_by(step).take(ITEMS_MAX);
+                    return Some(numbers.map(|number| Value::text(number.to_string())).collect());
+                }
+                if let Some(items) = self.mapped(node, function, &path) {
+                    return Some(items);
                 }
                 if path.ends_with(".split") {
                     let object = function.child_by_field_name("object")?;
@@ -78,8 +83,67 @@ impl Program<'_, '_, '_> {
                 }
                 None
             }
+            "generator_expression" | "list_comprehension" => self.comprehended(node),
             _ => None,
         }
+    }
+
+    /// `map(str, (1, 2))`, `list(…)`, `reversed(…)`, `[1, 2].map(String)`: a list out of another.
+    fn mapped(&mut self, node: Node<'_>, function: Node<'_>, path: &str) -> Option<Vec<Value>> {
+        let arguments = node.child_by_field_name("arguments")?;
+        let (first, second) = (arguments.named_child(0)?, arguments.named_child(1));
+        if let Some(object) = function.child_by_field_name("object").filter(|_| path.ends_with(".map")) {
+            let items = self.elements_of(object)?;
+            return items.into_iter().map(|item| self.changed(first, item)).collect();
+        }
+        match (path, second) {
+            ("map", Some(list)) => {
+                let items = self.elements_of(list)?;
+                items.into_iter().map(|item| self.changed(first, item)).collect()
+            }
+            ("list" | "tuple" | "iter", None) => self.elements_of(first),
+            ("reversed", None) => {
+                let mut items = self.elements_of(first)?;
+                items.reverse();
+                Some(items)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a function makes of one element.
+    fn changed(&mut self, function: Node<'_>, item: Value) -> Option<Value> {
+        let path = self.path(function);
+        match path.as_str() {
+            "str" | "String" | "int" | "Number" => Some(item),
+            "chr" | "String.fromCharCode" | "String.fromCodePoint" => {
+                let code = item.literal()?.trim().parse::<u32>().ok()?;
+                char::from_u32(code).map(|character| Value::text(character.to_string()))
+            }
+            _ if matches!(function.kind(), "lambda" | "arrow_function") => {
+                let parameters = function
+                    .child_by_field_name("parameters")
+                    .or_else(|| function.child_by_field_name("parameter"))?;
+                self.bind(parameters.named_child(0).unwrap_or(parameters), &item, false);
+                let body = function.child_by_field_name("body")?;
+                (body.kind() != "statement_block").then(|| self.eval(body))
+            }
+            _ => None,
+        }
+    }
+
+    /// `(str(x) for x in (1, 2))`: element by element, where nothing is left out.
+    fn comprehended(&mut self, node: Node<'_>) -> Option<Vec<Value>> {
+        let children: Vec<Node<'_>> = node.named_children().collect();
+        let [body, clause] = children.as_slice() else { return None };
+        let (left, right) = (clause.child_by_field_name("left")?, clause.child_by_field_name("right")?);
+        let items = self.elements_of(right).filter(|_| clause.kind() == "for_in_clause")?;
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            self.bind(left, &item, false);
+            values.push(self.eval(*body));
+        }
+        Some(values)
     }
 
     /// `'%s' % x`: the template with its arguments in order.
@@ -137,7 +201,23 @@ impl Program<'_, '_, '_> {
             let texts = arguments.iter().flat_map(|value| value.literal().unwrap_or("?").split_whitespace());
             texts.map(|text| text.trim_matches(',').parse::<u32>().ok()).collect()
         };
+        let number = |at: usize| argument(at).and_then(|text| text.trim().parse::<usize>().ok());
         let text = match last {
+            "str" | "String" if name == last && arguments.len() == 1 => return arguments.first().cloned(),
+            "slice" | "substring" | "substr"
+                if receiver.literal().is_some_and(|text| !text.is_empty()) && number(0).is_some() =>
+            {
+                let end = if last == "substr" {
+                    number(1)
+                } else {
+                    number(1).map(|end| end.saturating_sub(number(0).unwrap_or(0)))
+                };
+                let rest = receiver.literal()?.chars().skip(number(0)?);
+                if arguments.len() > 1 && end.is_none() {
+                    return None;
+                }
+                rest.take(end.unwrap_or(usize::MAX)).collect()
+            }
             "chr" | "fromCharCode" | "fromCodePoint" | "bytes" | "bytearray" if !arguments.is_empty() => {
                 let numbers = numbers().filter(|numbers| !numbers.is_empty())?;
                 numbers.into_iter().map(char::from_u32).collect::<Option<String>>()?
@@ -239,7 +319,7 @@ fn formatted(template: &Value, arguments: &[Value]) -> Value {
 }
 
 /// Compressed text as it was, where its bytes stand as characters.
-fn unpacked(text: &str) -> Option<String> {
+pub(in crate::flow) fn unpacked(text: &str) -> Option<String> {
     let bytes = text.chars().map(|c| u8::try_from(c as u32).ok()).collect::<Option<Vec<u8>>>()?;
     let mut out = Vec::new();
     let done = match bytes.as_slice() {
@@ -256,6 +336,6 @@ fn unpacked(text: &str) -> Option<String> {
 }
 
 /// Bytes as text; those that are none stand as one character each, so that they can be taken apart again.
-pub(super) fn as_text(bytes: Vec<u8>) -> String {
+pub(in crate::flow) fn as_text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect())
 }

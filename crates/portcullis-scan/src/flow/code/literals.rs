@@ -51,6 +51,8 @@ const CLIENTS: &[&str] = &[
     "libcurl",
     "Resolv",
     "gethostbyname",
+    "new URL(",
+    "openConnection",
     "download.file",
     "httr::",
 ];
@@ -143,6 +145,7 @@ pub(super) fn run(
     for name in named_variables(text, environment) {
         content.append(environment.get(name).map(Value::only_carried).unwrap_or_default());
     }
+    content.append(files_read(tracer, state, script, bytes));
     if DUMPS.iter().any(|dump| text.contains(dump)) {
         let source = crate::flow::value::Source::Environment;
         content.append(tracer.enter(source, "the whole environment", script.file, bytes));
@@ -167,6 +170,52 @@ pub(super) fn run(
         return printed(content, text, script, bytes);
     }
     Value::empty()
+}
+
+/// Words by which these languages read a file.
+const READERS: &[&str] = &[
+    "file_get_contents",
+    "readfile",
+    "fopen",
+    "file(",
+    "CURLFile",
+    "File.",
+    "IO.read",
+    "IO.binread",
+    "open(",
+    "open my",
+    "slurp",
+    "path(",
+    "ReadFile",
+    "read_to_string",
+    "fs::read",
+    "Files.read",
+    "io.open",
+    "io.lines",
+    "readLines",
+    "readChar",
+];
+
+/// Files that steps wrote, or that hold credentials, and that the program names as a whole literal.
+fn files_read(tracer: &Tracer<'_>, state: &JobState, script: &Script, bytes: Bytes) -> Value {
+    let text = script.slice(0..script.text.len());
+    let mut content = Value::empty();
+    if !READERS.iter().any(|reader| text.contains(reader)) {
+        return content;
+    }
+    for token in tokens(text) {
+        let Token::Literal(range, _) = token else { continue };
+        let path = script.slice(range);
+        if path.is_empty() || path.len() > 256 || path.contains(char::is_whitespace) {
+            continue;
+        }
+        if let Some(written) = state.written(path).filter(Value::carries) {
+            content.append(written.only_carried());
+        } else if let Some(source) = crate::flow::command::credential_file(path) {
+            content.append(tracer.enter(source, "read by a program", script.file, bytes));
+        }
+    }
+    content
 }
 
 /// Variables that the program names: as a word, or where the name is short, as a whole literal or key.

@@ -75,7 +75,10 @@ impl Program<'_, '_, '_> {
                     let name = name.to_owned();
                     self.environment_variable(&name, self.bytes(node))
                 }
-                Some(name) if index.is_some_and(|index| index.kind() == "string") => {
+                Some(name)
+                    if index.is_some_and(|index| index.kind() == "string")
+                        || self.tracer.runner_secret(name).is_some() =>
+                {
                     let name = name.to_owned();
                     self.environment_variable(&name, self.bytes(node))
                 }
@@ -105,6 +108,9 @@ impl Program<'_, '_, '_> {
         {
             return Value::unknown();
         }
+        if let Some(text) = index.and_then(|index| self.sliced(index, value.literal()?)) {
+            return Value::text(text);
+        }
         let reversed = index.is_some_and(|index| self.path(index) == "::-1");
         if reversed {
             if let Some(text) = value.literal() {
@@ -128,6 +134,21 @@ impl Program<'_, '_, '_> {
             return value.encoded(crate::flow::value::Encoding::Partial, &hop);
         }
         value
+    }
+
+    /// `text[2:5]`, where all of it is known.
+    fn sliced(&self, index: Node<'_>, text: &str) -> Option<String> {
+        let bounds = self.text(index);
+        if index.kind() != "slice" || bounds.matches(':').count() != 1 {
+            return None;
+        }
+        let (from, to) = bounds.split_once(':')?;
+        let bound = |text: &str, none: usize| match text.trim() {
+            "" => Some(none),
+            number => number.parse::<usize>().ok(),
+        };
+        let (from, to) = (bound(from, 0)?, bound(to, usize::MAX)?);
+        Some(text.chars().skip(from).take(to.saturating_sub(from)).collect())
     }
 
     /// An argument of the program, or all of them.

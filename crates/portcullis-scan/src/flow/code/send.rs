@@ -40,6 +40,23 @@ pub(super) const SENDERS: &[&str] = &[
     "axios.post",
     "axios.put",
     "axios.request",
+    "axios.patch",
+    "axios.default.post",
+    "undici.request",
+    "undici.fetch",
+    "undici.stream",
+    "node-fetch",
+    "node-fetch.default",
+    "cross-fetch",
+    "ky",
+    "ky.post",
+    "ky.put",
+    "phin",
+    "wretch",
+    "needle.post",
+    "superagent.put",
+    ".exec_command",
+    ".putfo",
     "got",
     "got.post",
     "needle",
@@ -61,6 +78,7 @@ pub(super) const SENDERS: &[&str] = &[
     "smtplib.SMTP",
     ".sendmail",
     ".send_message",
+    ".sendMail",
     ".storbinary",
     ".put_object",
     ".upload_file",
@@ -84,11 +102,17 @@ impl Program<'_, '_, '_> {
             matches!(value.parts.first(), Some(Part::Carried(_) | Part::Configured(_) | Part::Unset))
                 && address(value).is_none()
         });
-        let target =
-            only_known_later.or(begins).or_else(|| candidates.iter().find_map(address)).or_else(|| {
+        // A connection knows its host, whatever addresses the message speaks of.
+        let connected = || host(receiver).filter(|_| is_connection(name) && address(receiver).is_none());
+        let target = only_known_later
+            .or_else(connected)
+            .or(begins)
+            .or_else(|| candidates.iter().find_map(address))
+            .or_else(|| {
                 // A host alone: the first literal that looks like a name with a dot.
                 candidates.iter().find_map(host)
             });
+        let target = target.or_else(|| bucket(name, arguments));
         let configured = || {
             candidates
                 .iter()
@@ -100,6 +124,11 @@ impl Program<'_, '_, '_> {
         for (at, value) in candidates.iter().enumerate() {
             if at == 0 && !value.carries() {
                 // The connection itself is no part of the message.
+                continue;
+            }
+            if at == 0 && name.ends_with(".sendMail") {
+                // What a transport is made with: the host, and the login to it.
+                login.append(value.only_carried());
                 continue;
             }
             let is_address = address(value).is_some_and(|found| found.template() == target.template());
@@ -149,6 +178,34 @@ fn is_login(before: &str) -> bool {
             && ["authorization", "api-key", "apikey", "token", "auth"].iter().any(|word| label.contains(word))
 }
 
+/// The bucket that a client of S3 puts something into.
+fn bucket(name: &str, arguments: &[Value]) -> Option<Value> {
+    let named = arguments.iter().find_map(|value| value.literal()?.strip_prefix("Bucket="));
+    let second = || arguments.get(1).and_then(Value::literal).filter(|text| !text.contains('='));
+    let bucket = match name.rsplit('.').next()? {
+        "put_object" => named?,
+        "upload_file" | "upload_fileobj" => named.or_else(second)?,
+        _ => return None,
+    };
+    Some(Value::text(format!("https://{bucket}.s3.amazonaws.com/")))
+}
+
+/// Whether a method sends on a connection that was opened before.
+fn is_connection(name: &str) -> bool {
+    const METHODS: &[&str] = &[
+        ".sendall",
+        ".send",
+        ".sendto",
+        ".sendmail",
+        ".send_message",
+        ".sendMail",
+        ".storbinary",
+        ".write",
+        ".end",
+    ];
+    METHODS.iter().any(|method| name.ends_with(method))
+}
+
 /// Functions of HTTP clients that take the address first.
 pub(super) fn is_http(name: &str) -> bool {
     const MODULES: &[&str] = &[
@@ -163,6 +220,8 @@ pub(super) fn is_http(name: &str) -> bool {
         "https",
         "urllib3",
         "session",
+        "undici",
+        "ky",
     ];
     const VERBS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "request", "stream"];
     if matches!(

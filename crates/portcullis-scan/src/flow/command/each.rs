@@ -11,13 +11,20 @@ const TOO_OFTEN: &str = "a command that runs for too many things";
 /// `find … -exec COMMAND {} ;`: the command runs for what the names match.
 pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let texts = call.texts();
-    let name = call.option(&["-name", "-iname", "-path", "-wholename"]);
-    let path = credentials_sought(&texts)
-        .map(Value::text)
-        .or(name)
-        .or_else(|| call.operands().first().map(|operand| operand.value.clone()))
-        .unwrap_or_else(|| Value::text("."));
-    let mut output = path.clone();
+    let mut paths = found(shell, &texts);
+    if paths.is_empty() {
+        let name = call.option(&["-name", "-iname", "-path", "-wholename"]);
+        let first = name.or_else(|| call.operands().first().map(|operand| operand.value.clone()));
+        paths.push(first.unwrap_or_else(|| Value::text(".")));
+    }
+    let paths = shell.tracer.cut(paths, RUNS_MAX, TOO_OFTEN);
+    let mut output = Value::empty();
+    for (at, path) in paths.iter().enumerate() {
+        if at > 0 {
+            output.push_text("\n");
+        }
+        output.append(path.clone());
+    }
     for (at, text) in texts.iter().enumerate() {
         if !matches!(text.as_str(), "-exec" | "-execdir" | "-ok" | "-x") {
             continue;
@@ -27,27 +34,70 @@ pub(super) fn find_and_run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value 
             .iter()
             .position(|word| matches!(word.value.template().as_str(), ";" | "+"))
             .unwrap_or(words.len());
-        let mut words = words.get(..end).unwrap_or(&[]).to_vec();
-        for word in &mut words {
-            word.value = replace(&word.value, "{}", &path);
+        let words = words.get(..end).unwrap_or(&[]);
+        output = Value::empty();
+        for path in &paths {
+            output.append(shell.invoke(words_for(words, path, paths.len() > 1), call.bytes));
         }
-        output = shell.invoke(words, call.bytes);
     }
     output
 }
 
-/// A file of credentials that is looked for: `find / -path '*/.git/config'`, `find ~ -name .npmrc`.
-fn credentials_sought(texts: &[String]) -> Option<String> {
-    texts.iter().enumerate().find_map(|(at, text)| {
-        let before = at.checked_sub(1).and_then(|before| texts.get(before));
-        let not = at.checked_sub(2).and_then(|before| texts.get(before));
-        let sought = before.is_some_and(|before| {
-            matches!(before.as_str(), "-name" | "-iname" | "-path" | "-wholename" | "-ipath")
-        }) && !not.is_some_and(|not| matches!(not.as_str(), "!" | "-not"));
-        let plain = text.trim_start_matches(['*', '/']);
-        let places = [text.clone(), format!("~/{plain}"), format!("~/.ssh/{plain}")];
-        sought.then_some(places).into_iter().flatten().find(|path| super::credential_file(path).is_some())
+/// The command for one of the things that were found. Where several are copied, the last word is a folder.
+fn words_for(words: &[Argument], path: &Value, several: bool) -> Vec<Argument> {
+    let mut words = words.to_vec();
+    for word in &mut words {
+        word.value = replace(&word.value, "{}", path);
+    }
+    let copies =
+        matches!(words.first().and_then(|first| first.value.literal()), Some("cp" | "mv" | "install"));
+    if let Some(last) = words.last_mut().filter(|_| copies && several) {
+        last.value.push_text("/");
+    }
+    words
+}
+
+/// The names that are looked for; of tests that must hold together, the path says more than the name.
+fn names_sought(texts: &[String]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for tests in texts.split(|text| matches!(text.as_str(), "-o" | "-or")) {
+        let wanted = |options: &[&str]| {
+            tests.windows(2).enumerate().find_map(|(at, pair)| {
+                let [option, name] = pair else { return None };
+                let before = at.checked_sub(1).and_then(|before| tests.get(before)).map(String::as_str);
+                let is_wanted = options.contains(&option.as_str()) && !matches!(before, Some("!" | "-not"));
+                is_wanted.then_some(name.as_str())
+            })
+        };
+        names.extend(wanted(&["-path", "-wholename", "-ipath"]).or_else(|| wanted(&["-name", "-iname"])));
+    }
+    names
+}
+
+/// Whether the search goes through the home directory.
+fn searches_home(shell: &Shell<'_, '_>, texts: &[String]) -> bool {
+    let roots = texts.iter().take_while(|text| !text.starts_with(['-', '(', '!', '\\']));
+    roots.into_iter().any(|root| {
+        let here = matches!(root.as_str(), "." | "./") && shell.state.folder.starts_with('~');
+        here || root == "/" || ["~", "/home", "/root", "${HOME}"].iter().any(|home| root.starts_with(home))
     })
+}
+
+/// Files of credentials, and files in the home directory that steps wrote, which have one of the names: `find / -path
+/// '*/.git/config'`, `find ~ -name .npmrc`.
+fn found(shell: &Shell<'_, '_>, texts: &[String]) -> Vec<Value> {
+    let in_home = searches_home(shell, texts);
+    let mut paths = std::collections::BTreeSet::new();
+    for name in names_sought(texts) {
+        let plain = name.trim_start_matches(['*', '/']);
+        let known = super::credential::files_named(plain);
+        let written = shell.state.left().into_iter().map(|(path, _)| path);
+        let written = written.filter(|path| path.starts_with("~/") && path.rsplit('/').next() == Some(plain));
+        paths.extend(known.into_iter().chain(written).filter(|_| in_home));
+        let places = [name.to_owned(), format!("~/{plain}"), format!("~/.ssh/{plain}")];
+        paths.extend(places.into_iter().find(|path| super::credential_file(path).is_some()));
+    }
+    paths.into_iter().map(Value::text).collect()
 }
 
 /// `xargs COMMAND …`: the input becomes arguments, at the place that `-I` names or at the end.
@@ -86,7 +136,14 @@ pub(super) fn xargs(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         .filter(|place| !place.is_empty())
         .or_else(|| (call.name == "parallel" && words_with_braces).then(|| "{}".to_owned()));
     let Some(place) = place else {
-        words.push(Argument { value: input, bytes: call.bytes });
+        match input.literal() {
+            Some(text) => words.extend(
+                text.split_whitespace()
+                    .take(RUNS_MAX)
+                    .map(|word| Argument { value: Value::text(word), bytes: call.bytes }),
+            ),
+            None => words.push(Argument { value: input, bytes: call.bytes }),
+        }
         return run_words(shell, words, call);
     };
     // One run for each line.

@@ -101,7 +101,13 @@ fn awk_expression(
     while let Some(first) = rest.chars().next() {
         if first == '"' {
             let inner = rest.get(1..).unwrap_or("");
-            let end = inner.find('"').unwrap_or(inner.len());
+            let mut escaped = false;
+            let close = inner.char_indices().find(|(_, character)| {
+                let found = *character == '"' && !escaped;
+                escaped = *character == '\\' && !escaped;
+                found
+            });
+            let end = close.map_or(inner.len(), |(at, _)| at);
             value.push_text(&crate::flow::shell::decode_escapes(inner.get(..end).unwrap_or("")));
             rest = inner.get(end + 1..).unwrap_or("");
         } else if let Some(inner) = rest.strip_prefix("ENVIRON[") {
@@ -142,6 +148,13 @@ pub(super) fn affixes(program: &str) -> Option<(String, String)> {
     }
 }
 
+/// `sed -i`, `sed -i.bak`, `perl -pi`.
+fn is_in_place(name: &str, option: &str) -> bool {
+    option.starts_with("-i")
+        || option.starts_with("--in-place")
+        || name == "perl" && option.starts_with("-p") && option.contains('i')
+}
+
 /// sed, awk: what they print comes from what they read, and a program that takes single characters spaces them out.
 pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut content = input(shell, call);
@@ -160,7 +173,10 @@ pub(super) fn edit(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let known = if call.name == "sed" { super::text::sed(call, &content) } else { None };
     let known =
         known.or_else(|| if call.name.ends_with("awk") { super::text::awk(call, &content) } else { None });
-    let in_place = call.texts().iter().any(|text| text.starts_with("-i") || text == "--in-place");
+    let in_place = call.texts().iter().any(|text| is_in_place(call.name, text));
+    if in_place {
+        super::patch::edited(shell, call);
+    }
     if let Some(output) = known.clone().filter(|_| !in_place) {
         return output;
     }

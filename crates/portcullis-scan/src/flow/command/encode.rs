@@ -55,10 +55,24 @@ pub(super) fn base64(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
 
 /// Text that stood encoded in the file. Remembered by wrapping, so that running it can be noted.
 pub(super) fn decoded_text(shell: &mut Shell<'_, '_>, call: &Call<'_>, bytes: &[u8]) -> Value {
-    let text = String::from_utf8_lossy(bytes).into_owned();
+    // Bytes that are no text stand as one character each, so that they can be unpacked.
+    let text = crate::flow::code::as_text(bytes.to_vec());
     shell.tracer.reveals(&text);
     let _ = call;
     Value::text(text)
+}
+
+/// What compressed bytes of the file unfold to; anything else stays what it is.
+pub(super) fn unpacked(shell: &mut Shell<'_, '_>, content: Value) -> Value {
+    // The first bytes of gzip (RFC 1952) and zlib (RFC 1950).
+    let literal = content.literal().filter(|text| text.starts_with("\u{1f}\u{8b}") || text.starts_with('x'));
+    match literal.and_then(crate::flow::code::unpacked) {
+        Some(text) => {
+            shell.tracer.reveals(&text);
+            Value::text(text)
+        }
+        None => content,
+    }
 }
 
 pub(super) fn undone(value: Value, encodings: &[Encoding]) -> Value {
@@ -175,10 +189,15 @@ pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         return Value::unknown();
     }
     let mut content = Value::empty();
+    let folder = call.option(&["-C", "--directory"]).map(|folder| folder.template());
     for operand in &operands {
         let name = operand.value.template();
-        if shell.state.read(&name).is_some() || super::credential_file(&name).is_some() {
-            content.append(shell.read_file(&operand.value, operand.bytes));
+        let inside = folder.as_ref().filter(|folder| **folder != name && !name.starts_with(['/', '~']));
+        let inside = inside.map(|folder| format!("{}/{name}", folder.trim_end_matches('/')));
+        let known =
+            |name: &String| shell.state.read(name).is_some() || super::credential_file(name).is_some();
+        if let Some(path) = inside.into_iter().chain([name]).find(known) {
+            content.append(shell.read_file(&Value::text(path), operand.bytes));
         }
     }
     let packed = encode(shell, call, content, Encoding::Compressed);

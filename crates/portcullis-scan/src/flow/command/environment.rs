@@ -29,11 +29,19 @@ pub(super) fn command(name: &str, arguments: &[Argument]) -> Option<Vec<Argument
         ) => 1,
         ("uv", "tool", "run") => 2,
         ("uvx", ..) => 0,
+        ("bundle" | "mise" | "rtx" | "rbenv" | "pyenv" | "nodenv" | "asdf" | "opam" | "rvm", "exec", _) => 1,
+        ("npm" | "pnpm" | "yarn", "exec", next) if !matches!(next, "-c" | "--call") => 1,
         _ => return None,
     };
     while word(at).starts_with('-') {
         let takes = TAKES_VALUE.contains(&word(at));
         at += if takes { 2 } else { 1 };
+    }
+    if word(0) == "exec"
+        && let Some(end) = arguments.iter().position(|argument| argument.value.literal() == Some("--"))
+    {
+        // `mise exec python@3 -- make`.
+        at = end + 1;
     }
     let rest = arguments.get(at..)?;
     (!rest.is_empty()).then(|| rest.to_vec())

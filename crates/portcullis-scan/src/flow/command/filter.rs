@@ -1,7 +1,7 @@
 //! Programs that print what they are given, changed or not: `echo`, `cat`, `base64`, `tr`, archives, encryption.
 
 use super::edit::{edit, edits};
-use super::encode::{archive, base64, encrypting, hex, openssl, translate};
+use super::encode::{archive, base64, encrypting, hex, openssl, translate, unpacked};
 use super::{Call, after, jq};
 use crate::flow::shell::Shell;
 use crate::flow::value::{Encoding, HopKind, Part, Source, Value};
@@ -28,7 +28,12 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
             Some(program) => program.value.clone(),
             None => Value::empty(),
         },
-        "cat" | "bat" | "tac" | "zcat" | "strings" | "type" => concatenate(shell, call),
+        "zcat" | "gzcat" => {
+            let content = concatenate(shell, call);
+            unpacked(shell, content)
+        }
+        "zlib-flate" if call.has(&["-uncompress"]) => unpacked(shell, call.stdin.clone()),
+        "cat" | "bat" | "tac" | "strings" | "type" => concatenate(shell, call),
         "printenv" | "env" | "compgen" => match call.operands().first() {
             Some(_) if call.name == "printenv" => {
                 let mut all = Value::empty();
@@ -527,10 +532,17 @@ fn copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         }
         let content = shell.read_file(&source.value, source.bytes);
         let mut path = target.value.template();
-        if path.ends_with('/') || path == "." {
-            path = format!("{}/{}", path.trim_end_matches('/'), name.rsplit('/').next().unwrap_or("file"));
+        let mut append = false;
+        if path.ends_with('/') || path == "." || sources.len() > 1 || call.has(&["--parents"]) {
+            let own = match call.has(&["--parents"]) {
+                true => name.trim_start_matches(['~', '/', '.']),
+                false => name.rsplit('/').next().unwrap_or("file"),
+            };
+            path = format!("{}/{own}", path.trim_end_matches('/'));
+            // Of two files of one name, either may be the last.
+            append = shell.state.has(&path);
         }
-        shell.state.write(&path, content, false);
+        shell.state.write(&path, content, append);
     }
 }
 
@@ -545,19 +557,24 @@ fn pack(shell: &mut Shell<'_, '_>, call: &Call<'_>, unpacks: bool) -> Value {
     let operands = call.operands();
     if prints || operands.iter().all(|operand| operand.value.template() == "-") {
         let content = input(shell, call);
-        return if unpacks { content } else { encode(shell, call, content, Encoding::Compressed) };
+        return match unpacks {
+            true => unpacked(shell, content),
+            false => encode(shell, call, content, Encoding::Compressed),
+        };
     }
     for operand in operands {
         let content = shell.read_file(&operand.value, operand.bytes);
         let name = operand.value.template();
         let (content, name) = if unpacks {
             let end = ENDS.iter().find(|end| name.ends_with(*end)).copied().unwrap_or("");
-            (content, name.strip_suffix(end).unwrap_or(&name).to_owned())
+            (unpacked(shell, content), name.strip_suffix(end).unwrap_or(&name).to_owned())
         } else {
             (encode(shell, call, content, Encoding::Compressed), format!("{name}.gz"))
         };
         // What a pattern covers stays where it is.
-        if content.carries() && !name.contains('*') {
+        if (content.carries() || unpacks && content.literal().is_some_and(|text| !text.is_empty()))
+            && !name.contains('*')
+        {
             shell.state.write(&name, content, false);
         }
     }

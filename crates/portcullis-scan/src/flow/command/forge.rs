@@ -5,6 +5,11 @@ use crate::flow::shell::Shell;
 use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::Value;
 
+/// Whether a repository is named as the one that the workflow is in.
+fn is_own(name: &Value) -> bool {
+    matches!(name.template().as_str(), "${GITHUB_REPOSITORY}" | "${github.repository}")
+}
+
 pub(super) fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let words = call.operands().iter().map(|operand| operand.value.template()).collect::<Vec<_>>();
     let word = |at: usize| words.get(at).map(String::as_str).unwrap_or("");
@@ -71,7 +76,7 @@ pub(super) fn forge(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             if content.carried().all(|one| one.encodings.is_empty()) {
                 shell.tracer.works();
             }
-            let target = call.option(&["-R", "--repo"]).unwrap_or(host);
+            let target = call.option(&["-R", "--repo"]).filter(|name| !is_own(name)).unwrap_or(host);
             let client = format!("gh {}", word(0));
             shell.tracer.deliver(
                 content,

@@ -28,12 +28,12 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     match verb.as_str() {
         "config" => return git_config(shell, call, &operands),
         "credential" => {
-            return shell.tracer.enter(
-                Source::CheckoutCredentials,
-                "git's stored credentials",
-                file,
-                call.bytes,
-            );
+            let what = "git's stored credentials";
+            let mut stored = shell.tracer.enter(Source::CheckoutCredentials, what, file, call.bytes);
+            for path in ["~/.git-credentials", "~/.netrc"] {
+                stored.append(shell.state.written(path).unwrap_or_default().only_carried());
+            }
+            return stored;
         }
         "remote" => {
             if let [action, name, url, ..] = operands.as_slice()
@@ -75,7 +75,11 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             if operands.iter().any(|operand| operand.template().starts_with(':')) || call.has(&["--delete"]) {
                 shell.observe(ObservationKind::CoversTracks, Value::text("git push --delete"), call.bytes);
             }
-            let content = shell.state.read("$git-index").unwrap_or_default();
+            let mut content = shell.state.read("$git-index").unwrap_or_default();
+            // `HEAD:refs/heads/NAME`: a name says something, too.
+            for operand in operands.iter().skip(1) {
+                content.append(operand.only_carried());
+            }
             shell.tracer.deliver(
                 content,
                 Channel::Repository,
@@ -125,6 +129,13 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             if verb == "submodule" || verb == "fetch" || verb == "pull" {
                 return Value::unknown();
             }
+        }
+        "apply" | "am" => super::patch::apply(shell, call),
+        "tag" | "notes" | "branch" | "checkout" | "switch"
+            if call.arguments.iter().any(|word| word.value.carries()) =>
+        {
+            // Names and messages are pushed with what they name.
+            shell.state.write("$git-index", call.joined().only_carried(), true);
         }
         "checkout" | "switch" | "reset" | "log" | "status" | "branch" | "rm" | "init" | "rev-parse"
         | "diff" | "tag" => {}

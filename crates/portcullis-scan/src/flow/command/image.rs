@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Call;
 use crate::flow::shell::{Argument, Shell};
+use crate::flow::trace::{Channel, Role};
 use crate::flow::value::{Part, Value};
 use crate::span::Bytes;
 
@@ -115,6 +116,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let mut arguments = call.arguments.iter().skip_while(|argument| argument.value.literal() != Some("run"));
     arguments.next();
     let mut image = None;
+    let mut container = None;
     while let Some(argument) = arguments.next() {
         let text = argument.value.template();
         if !text.starts_with('-') {
@@ -131,6 +133,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         };
         match name.as_str() {
             "--entrypoint" => entrypoint = Some(value),
+            "--name" => container = Some(value.template()),
             "-e" | "--env" => match value.prefix().split_once('=') {
                 Some((name, _)) => {
                     let name = name.to_owned();
@@ -148,9 +151,41 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         }
     }
     let Some(image) = image else { return Value::unknown() };
+    hand_over(shell, call, &image, &variables);
+    if let Some(name) = container {
+        // What `docker commit` keeps of it.
+        let mut held = call.joined().only_carried();
+        for (_, value) in crate::flow::sorted(&variables) {
+            held.append(value.only_carried());
+        }
+        shell.state.write(&super::tool::image_path(&format!("container:{name}")), held, false);
+    }
     let rest = arguments.map(|argument| argument.value.clone()).collect();
     let words = command_line(&image, entrypoint, rest, call.bytes);
     shell.inside(variables, words, call.bytes)
+}
+
+/// The client of a delivery to an image that a command runs.
+pub const RUN_BY_COMMAND: &str = "docker run";
+
+/// Whoever makes the image gets the variables that it runs with; one that the job built itself is the owner's.
+pub(super) fn hand_over(
+    shell: &mut Shell<'_, '_>,
+    call: &Call<'_>,
+    image: &str,
+    variables: &HashMap<String, Value>,
+) {
+    let built = shell.state.written(&super::tool::image_path(image)).is_some();
+    if built || image.contains("${") || program(image).is_some() {
+        return;
+    }
+    let mut handed = Value::empty();
+    for (_, value) in crate::flow::sorted(variables) {
+        handed.append(value.only_carried());
+    }
+    let file = shell.file();
+    let target = Value::text(image);
+    shell.tracer.deliver(handed, Channel::Image, Role::Payload, target, RUN_BY_COMMAND, file, call.bytes);
 }
 
 #[cfg(test)]

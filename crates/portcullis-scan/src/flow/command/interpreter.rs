@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Call, REMOTE_CODE, each, encode, project};
+use super::{Call, REMOTE_CODE, each, encode, project, written};
 use crate::flow::script::Script;
 use crate::flow::shell::{self, Argument, Shell};
 use crate::flow::trace::ObservationKind;
@@ -10,8 +10,8 @@ use crate::flow::value::{HopKind, Part, Text, Value};
 use crate::flow::{JobState, Tracer};
 use crate::span::Bytes;
 
-/// Most scripts of one package file that are followed.
-const SCRIPTS_MAX: usize = 64;
+/// Most lines of a table of commands that are followed.
+const SCHEDULED_MAX: usize = 64;
 
 /// Languages that a script may be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +170,10 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
                 run_text(shell, Language::Shell, code, Vec::new(), call.bytes)
             }));
         }
+        "crontab" => {
+            scheduled(shell, call);
+            return Some(Value::unknown());
+        }
         "find" | "fd" => return Some(each::find_and_run(shell, call)),
         "npx" | "bunx" | "pnpx" if call.has(&["-c", "--call"]) => {
             let code = call.option(&["-c", "--call"]).unwrap_or_default();
@@ -193,9 +197,18 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
         {
             shell.tracer.works();
             shell.observe(ObservationKind::RunsTree, Value::text(call.name), call.bytes);
-            run_written_scripts(shell, call);
+            written::run(shell, call);
             return Some(Value::unknown());
         }
+        "vim" | "vi" | "nvim" | "ex" | "view" => {
+            for word in call.texts() {
+                let command = word.trim_start_matches(['+', ':']);
+                if let Some(code) = command.strip_prefix('!') {
+                    run_text(shell, Language::Shell, Value::text(code), Vec::new(), call.bytes);
+                }
+            }
+        }
+        "just" | "composer" | "bun" | "gmake" | "lerna" | "nx" | "turbo" => written::run(shell, call),
         _ => {}
     }
     if matches!(call.name, "cmd" | "cmd.exe")
@@ -221,7 +234,37 @@ pub(super) fn code(shell: &mut Shell<'_, '_>, name: &str, call: &Call<'_>) -> Op
     None
 }
 
+/// `crontab FILE`, `crontab -`: the commands behind the five fields of each line.
+fn scheduled(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let table = match call.operands().first() {
+        Some(file) => shell.read_file(&file.value, file.bytes),
+        None => call.stdin.clone(),
+    };
+    if shell.depth() > 60 {
+        return;
+    }
+    let lines = shell.tracer.cut(crate::flow::lines(&table), SCHEDULED_MAX, "a table of too many commands");
+    for line in lines {
+        let prefix = line.prefix();
+        let fields = if prefix.starts_with('@') { 1 } else { 5 };
+        let mut rest = prefix.trim_start();
+        for _ in 0..fields {
+            rest = rest.split_once([' ', '\t']).map_or("", |(_, rest)| rest.trim_start());
+        }
+        if !rest.is_empty() {
+            let code = super::after(&line, prefix.len() - rest.len());
+            run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+        }
+    }
+}
+
 fn interpreter(shell: &mut Shell<'_, '_>, language: Language, call: &Call<'_>) -> Value {
+    if language == Language::Shell && shell.depth() < 60 {
+        for code in written::before_script(shell, call) {
+            let output = run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
+            shell.print(output, call.bytes);
+        }
+    }
     let mut arguments = call.arguments.iter().enumerate();
     while let Some((at, argument)) = arguments.next() {
         let text = argument.value.template();
@@ -385,6 +428,9 @@ fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
     if matches!(call.name, "cargo") {
         paths = vec!["src/main.rs".to_owned(), "build.rs".to_owned()];
     }
+    if call.name == "go" && paths.first().is_some_and(|verb| verb == "generate") {
+        written::generate(shell, call);
+    }
     if call.name == "go" && !paths.iter().any(|path| path.ends_with(".go")) {
         paths = vec!["main.go".to_owned()];
     }
@@ -402,89 +448,6 @@ fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
         output.append(run_text(shell, Language::Other, code, Vec::new(), call.bytes));
     }
     Some(output)
-}
-
-/// Commands in files that steps wrote for a tool which runs what stands there: `Makefile`, `package.json`, `setup.py`.
-fn run_written_scripts(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
-    let path = if call.name == "make" { "Makefile" } else { "package.json" };
-    if !shell.state.has(path) || shell.depth() > 60 {
-        match call.name {
-            "make" => project::make(shell, call),
-            "npm" | "yarn" | "pnpm" => project::package(shell, call),
-            _ => {}
-        }
-        return;
-    }
-    let Some(content) = shell.state.read(path) else { return };
-    if call.name == "make" {
-        for line in crate::flow::lines(&content) {
-            if let Some(code) = line.prefix().strip_prefix('\t') {
-                let indent = 1 + code.len() - code.trim_start_matches(['@', '-']).len();
-                let mut code = super::after(&line, indent);
-                for part in &mut code.parts {
-                    if let Part::Text(text) = part {
-                        *text = Text::new(text.replace("$$", "$"));
-                    }
-                }
-                run_text(shell, Language::Shell, code, Vec::new(), call.bytes);
-            }
-        }
-        return;
-    }
-    let Ok(document) = serde_json::from_str::<serde_json::Value>(&content.template()) else { return };
-    let Some(scripts) = document.get("scripts").and_then(serde_json::Value::as_object) else { return };
-    let scripts = scripts.values().filter_map(serde_json::Value::as_str).collect();
-    for code in shell.tracer.cut(scripts, SCRIPTS_MAX, "a package with too many scripts") {
-        run_text(shell, Language::Shell, Value::text(code), Vec::new(), call.bytes);
-    }
-}
-
-/// Python files that a step wrote and that these tools load by themselves.
-pub(super) fn loaded_by(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
-    let paths: &[&str] = match call.name {
-        "pip" | "pip3" | "uv" | "build" => {
-            if !shell.state.has("setup.py") {
-                project::python(shell, call, "setup.py");
-            }
-            &["setup.py"]
-        }
-        "pytest" | "tox" | "nox" => {
-            let name = if call.name == "nox" { "noxfile.py" } else { "conftest.py" };
-            if !shell.state.has(name) {
-                project::python(shell, call, name);
-            }
-            &["conftest.py", "noxfile.py"]
-        }
-        "python" | "python3" => &["sitecustomize.py"],
-        "node" | "npm" | "npx" | "yarn" | "pnpm" => {
-            let options = shell.variables.get("NODE_OPTIONS").map(Value::template).unwrap_or_default();
-            let required =
-                options.split([' ', '=']).filter(|word| word.contains('/') || word.ends_with(".js"));
-            let paths: Vec<String> = required.map(str::to_owned).collect();
-            for path in paths {
-                if let Some(code) = shell.state.read(&path).filter(|_| shell.depth() < 60) {
-                    run_text(shell, Language::JavaScript, code, Vec::new(), call.bytes);
-                }
-            }
-            return;
-        }
-        "twine" => &[],
-        _ => return,
-    };
-    let searched = shell.variables.get("PYTHONPATH").map(Value::template).unwrap_or_default();
-    let startup = searched
-        .split(':')
-        .filter(|folder| !folder.is_empty())
-        .map(|folder| format!("{}/sitecustomize.py", folder.trim_end_matches('/')));
-    let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).chain(startup).collect();
-    for path in &paths {
-        if shell.state.has(path)
-            && shell.depth() < 60
-            && let Some(code) = shell.state.read(path)
-        {
-            run_text(shell, Language::Python, code, Vec::new(), call.bytes);
-        }
-    }
 }
 
 /// The environment of a program, with its arguments and its input.
@@ -528,6 +491,11 @@ fn run_path(
     bytes: Bytes,
 ) -> Value {
     let name = path.template();
+    if let Some(content) = written::inserted(shell, &name).filter(|_| shell.depth() < 60) {
+        let language =
+            language.or_else(|| language_of_file(&name, content.prefix())).unwrap_or(Language::Shell);
+        run_text(shell, language, content, positional.clone(), bytes);
+    }
     let written = shell.state.read(&name);
     if let Some(content) = written {
         let language =

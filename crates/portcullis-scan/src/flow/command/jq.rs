@@ -17,6 +17,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     if content.is_identity() && takes_claims(call) {
         return Value::unknown();
     }
+    if let Some(scripts) = program(call).and_then(|program| scripts_set(program.literal()?)) {
+        return Value::text(scripts);
+    }
     if content.carries() && takes_a_field(call) {
         let hop = shell.hop(HopKind::Carry, "a field of it", call.bytes);
         content = content.field(&hop);
@@ -29,7 +32,7 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             .is_some_and(|before| before.starts_with("--arg"))
     };
     // `env.NAME`, `$ENV.NAME`: these and no others.
-    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let program = program(call).map(Value::template).unwrap_or_default();
     let mut named_in_program: Vec<String> = ["env.", "$ENV."]
         .iter()
         .flat_map(|mark| program.split(mark).skip(1))
@@ -55,6 +58,24 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         content.append(shell.dump_environment(call.bytes));
     }
     changed_by_program(shell, call, content, &program)
+}
+
+/// The program: the first word that is neither an option nor the name or value of a variable (jq 1.7, "Invoking jq").
+fn program<'c>(call: &'c Call<'_>) -> Option<&'c Value> {
+    let mut words = call.arguments.iter();
+    while let Some(word) = words.next() {
+        let text = word.value.template();
+        let taken = match text.as_str() {
+            "--arg" | "--argjson" | "--slurpfile" | "--rawfile" | "--argfile" => 2,
+            "--indent" | "-L" => 1,
+            _ if text.starts_with('-') => 0,
+            _ => return Some(&word.value),
+        };
+        for _ in 0..taken {
+            words.next();
+        }
+    }
+    None
 }
 
 /// Fields of a key's document that are no secret: its project, its account.
@@ -110,12 +131,26 @@ fn takes_claims(call: &Call<'_>) -> bool {
 
 /// Whether a program of jq's takes a field out of a document and prints it as it is.
 fn takes_a_field(call: &Call<'_>) -> bool {
-    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let program = program(call).map(Value::template).unwrap_or_default();
     let program = program.trim();
     let path = program.strip_prefix('.').unwrap_or("");
     path.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '[' | '"'))
         && !["@base64", "length", "keys", "type", "has("].iter().any(|word| program.contains(word))
         || program.starts_with("to_entries")
+}
+
+/// `.scripts.NAME = "CODE"`: of a package file that is changed so, the one script that is known.
+fn scripts_set(program: &str) -> Option<String> {
+    let (_, assigned) = program.split_once(".scripts")?;
+    let (name, code) = assigned.split_once('=')?;
+    let name = name.trim_end_matches(['|', '+', ' ']).trim_matches(['.', '[', ']', '"', ' ']);
+    let mut documents = serde_json::Deserializer::from_str(code.trim()).into_iter::<serde_json::Value>();
+    let set = match documents.next()?.ok()? {
+        serde_json::Value::Object(scripts) if name.is_empty() => serde_json::Value::Object(scripts),
+        code @ serde_json::Value::String(_) if !name.is_empty() => serde_json::json!({ name: code }),
+        _ => return None,
+    };
+    Some(serde_json::json!({ "scripts": set }).to_string())
 }
 
 /// What a program of jq's does to the form of what it prints.
@@ -130,14 +165,14 @@ fn changed_by_program(shell: &mut Shell<'_, '_>, call: &Call<'_>, content: Value
 
 /// Whether jq takes out of a key's document what is no secret in it.
 fn names_a_setting(call: &Call<'_>) -> bool {
-    let program = call.operands().first().map(|operand| operand.value.template()).unwrap_or_default();
+    let program = program(call).map(Value::template).unwrap_or_default();
     let path = program.trim().strip_prefix('.').unwrap_or("");
     SETTINGS.contains(&path.trim_matches('"'))
 }
 
 /// `jq -n '"a" + "b"'`, and a plain path into JSON that is known.
 fn literal(call: &Call<'_>, content: &Value) -> Option<Value> {
-    let filter = call.operands().first()?.value.literal()?.trim().to_owned();
+    let filter = program(call)?.literal()?.trim().to_owned();
     if filter.starts_with('"') {
         let mut out = String::new();
         for piece in filter.split('+') {
@@ -188,6 +223,7 @@ mod tests {
     #[test]
     fn json_is_looked_into() {
         assert_eq!(found(&["-r", ".a.u[1]"]).as_deref(), Some("y"));
+        assert_eq!(found(&["-r", "--arg", "a", ".b", "--indent", "2", ".a.u[0]"]).as_deref(), Some("x"));
         assert!(found(&[".a | keys"]).is_none());
     }
 }

@@ -78,14 +78,47 @@ fn socket(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     Value::part(Part::Remote(target.template()))
 }
 
+/// `socat FROM TO`: what one address reads goes to the other.
 fn socat(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
-    let remote = call.arguments.iter().find(|argument| {
-        let text = argument.value.template().to_ascii_lowercase();
-        ["tcp", "udp", "openssl", "ssl", "socks"].iter().any(|kind| text.starts_with(kind))
-    });
-    if call.texts().iter().any(|text| text.to_ascii_lowercase().starts_with("exec:")) {
-        let target = remote.map(|argument| argument.value.clone()).unwrap_or_default();
-        shell.observe(ObservationKind::ReverseShell, target, call.bytes);
+    let is_remote = |text: &str| {
+        let lower = text.to_ascii_lowercase();
+        !lower.contains("listen")
+            && ["tcp", "udp", "openssl", "ssl", "socks", "sctp", "proxy"]
+                .iter()
+                .any(|kind| lower.starts_with(kind))
+    };
+    let remote = call.arguments.iter().find(|argument| is_remote(&argument.value.template()));
+    let mut content = call.stdin.clone();
+    for argument in call.operands() {
+        let text = argument.value.template();
+        let (kind, rest) = text.split_once(':').unwrap_or(("", ""));
+        let path = rest.split(',').next().unwrap_or("");
+        match kind.to_ascii_lowercase().as_str() {
+            "exec" | "system" => {
+                let target = remote.map(|argument| argument.value.clone()).unwrap_or_default();
+                if rest
+                    .split([',', ' '])
+                    .next()
+                    .is_some_and(|program| super::language(program) == Some(super::Language::Shell))
+                {
+                    shell.observe(ObservationKind::ReverseShell, target, call.bytes);
+                } else {
+                    let skip = kind.len() + 1;
+                    let code = super::after(&argument.value, skip);
+                    content.append(super::run_text(
+                        shell,
+                        super::Language::Shell,
+                        code,
+                        Vec::new(),
+                        call.bytes,
+                    ));
+                }
+            }
+            "open" | "file" | "gopen" | "pipe" | "rdonly" => {
+                content.append(shell.read_file(&Value::text(path), argument.bytes));
+            }
+            _ => {}
+        }
     }
     if let Some(remote) = remote {
         let text = remote.value.template();
@@ -93,7 +126,7 @@ fn socat(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             text.split_once(':').map_or("", |(_, rest)| rest).split(',').next().unwrap_or("").to_owned();
         let file = shell.file();
         shell.tracer.deliver(
-            call.stdin.clone(),
+            content,
             Channel::Network,
             Role::Payload,
             Value::text(host),
@@ -205,6 +238,8 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         }
     }
     let file = shell.file();
+    let begun = shell.tracer.delivered();
+    let by_own_key = logs_in_by_written_key(shell, call);
     shell.tracer.deliver(
         content,
         Channel::Network,
@@ -214,6 +249,9 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         file,
         call.bytes,
     );
+    if by_own_key {
+        shell.tracer.opened_by_the_file(begun);
+    }
     let credentials = target.value.only_carried();
     shell.tracer.deliver(
         credentials,
@@ -225,6 +263,17 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         call.bytes,
     );
     Value::unknown()
+}
+
+/// Whether the key by which it logs in stands in the file as it is: `-i FILE`, also among the words of `rsync -e`.
+fn logs_in_by_written_key(shell: &Shell<'_, '_>, call: &Call<'_>) -> bool {
+    let line = call.joined().template();
+    let words: Vec<&str> = line.split([' ', '=', '\'', '"']).filter(|word| !word.is_empty()).collect();
+    words.windows(2).any(|pair| {
+        let [flag, path] = pair else { return false };
+        let content = matches!(*flag, "-i" | "IdentityFile").then(|| shell.state.written(path)).flatten();
+        content.is_some_and(|key| key.literal().is_some_and(|key| key.contains("PRIVATE KEY")))
+    })
 }
 
 /// The words of `ssh` and `scp` that are no options and no values of options: the key by which they log in stays at home.
@@ -259,6 +308,12 @@ fn without_option_values<'c>(call: &Call<'c>) -> Vec<&'c Argument> {
 fn mail(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let target = call.operands().into_iter().rev().find(|operand| operand.value.template().contains('@'));
     let target = target.map_or_else(Value::unknown, |operand| operand.value.clone());
+    let server = match call.name {
+        "swaks" => call.option(&["--server", "-s"]),
+        "msmtp" => call.option(&["--host"]),
+        _ => None,
+    };
+    let target = server.unwrap_or(target);
     let mut content = call.stdin.clone();
     content.append(call.joined().only_carried());
     if let Some(path) = call.option(&["-a", "-A", "--attach"]) {

@@ -104,13 +104,18 @@ pub(super) fn compiled(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Val
     Some(crate::flow::code::run(shell.tracer, shell.state, &environment, Language::Other, &script, depth))
 }
 
-/// Runs the scripts of `package.json` that a command of npm's, yarn's or pnpm's runs.
-pub(super) fn package(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
-    let folder = call.option(&["--prefix", "-C", "--cwd", "--dir"]).map(|folder| folder.template());
+/// The folder of the package that a command of npm's is told to work in.
+fn package_folder(call: &Call<'_>) -> Option<String> {
+    call.option(&["--prefix", "-C", "--cwd", "--dir"]).map(|folder| folder.template())
+}
+
+/// The scripts that a command of npm's, yarn's or pnpm's leads to, in their order.
+pub(super) fn scripts_of(call: &Call<'_>) -> Vec<String> {
+    let folder = package_folder(call);
     let operands = call.operands().into_iter().map(|operand| operand.value.template());
     let operands: Vec<String> = operands.filter(|word| Some(word) != folder.as_ref()).collect();
     let word = |at: usize| operands.get(at).map(String::as_str).unwrap_or("");
-    let wanted: Vec<String> = match (word(0), word(1)) {
+    match (word(0), word(1)) {
         ("install" | "i" | "ci" | "add", _) => {
             ["preinstall", "install", "postinstall", "prepare"].map(str::to_owned).to_vec()
         }
@@ -126,7 +131,13 @@ pub(super) fn package(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
             let name = if name == "t" { "test" } else { name };
             vec![format!("pre{name}"), name.to_owned(), format!("post{name}")]
         }
-    };
+    }
+}
+
+/// Runs the scripts of `package.json` that a command of npm's, yarn's or pnpm's runs.
+pub(super) fn package(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
+    let folder = package_folder(call);
+    let wanted = scripts_of(call);
     let path = folder.map_or_else(
         || "package.json".to_owned(),
         |folder| format!("{}/package.json", folder.trim_end_matches('/')),

@@ -69,6 +69,10 @@ pub(super) fn publish(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         .or_else(|| shell.variables.get("HATCH_INDEX_REPO").cloned())
         .or_else(|| shell.variables.get("MATURIN_REPOSITORY_URL").cloned())
         .or_else(|| shell.variables.get("FLIT_INDEX_URL").cloned());
+    // The name is only half of a login, and the registry's own gets it every day; another's gets both halves.
+    if repository.as_ref().is_some_and(|address| address.prefix().contains("://")) {
+        credential.append(user_name(shell, call));
+    }
     let file = shell.file();
     // `-r NAME`: a section of the settings file.
     let repository = repository.map(|value| {
@@ -93,6 +97,22 @@ pub(super) fn publish(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     }
     shell.tracer.publish_to("pypi", repository, &credential, directory, call.name, file, call.bytes);
     Value::unknown()
+}
+
+/// The name by which a tool for Python packages logs in.
+fn user_name(shell: &Shell<'_, '_>, call: &Call<'_>) -> Value {
+    const VARIABLES: &[(&str, &str)] = &[
+        ("twine", "TWINE_USERNAME"),
+        ("uv", "UV_PUBLISH_USERNAME"),
+        ("flit", "FLIT_USERNAME"),
+        ("hatch", "HATCH_INDEX_USER"),
+        ("pdm", "PDM_PUBLISH_USERNAME"),
+        ("maturin", "MATURIN_USERNAME"),
+    ];
+    let given = call.option(&["-u", "--username", "--user"]);
+    let variable = VARIABLES.iter().find(|(tool, _)| *tool == call.name);
+    let set = || variable.and_then(|(_, name)| shell.variables.get(*name).cloned());
+    given.or_else(set).unwrap_or_default().only_carried()
 }
 
 pub(super) fn publish_other(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {

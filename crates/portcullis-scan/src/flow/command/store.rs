@@ -137,12 +137,46 @@ fn rclone(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     let target = operands.iter().rev().find(|operand| operand.value.prefix().contains(':'));
     let address = call
         .option(&["--webdav-url", "--s3-endpoint", "--ftp-host", "--sftp-host", "--http-url"])
-        .or_else(|| target.and_then(|target| written_address(&target.value)));
+        .or_else(|| target.and_then(|target| written_address(&target.value)))
+        .or_else(|| target.and_then(|target| remote_address(shell, call, &target.value)));
     if let Some(address) = address {
-        let content = read_all(shell, call);
+        let mut content = read_all(shell, call);
+        if operands.first().is_some_and(|verb| verb.value.literal() == Some("rcat")) {
+            content.append(call.stdin.clone());
+        }
         send(shell, call, content, address);
     }
     Value::unknown()
+}
+
+/// The address of a remote by its name: in a settings file that a step wrote, or in `RCLONE_CONFIG_NAME_URL`.
+fn remote_address(shell: &Shell<'_, '_>, call: &Call<'_>, target: &Value) -> Option<Value> {
+    const KEYS: &[&str] = &["url", "host", "endpoint"];
+    let text = target.template();
+    let name = text.split(':').next().filter(|name| !name.is_empty())?;
+    let variables = KEYS.iter().find_map(|key| {
+        let variable = format!("RCLONE_CONFIG_{}_{}", name.to_ascii_uppercase(), key.to_ascii_uppercase());
+        shell.variables.get(&variable).cloned()
+    });
+    let path = call
+        .option(&["--config"])
+        .map_or_else(|| "~/.config/rclone/rclone.conf".to_owned(), |path| path.template());
+    let in_file = || {
+        let settings = shell.state.written(&path)?;
+        let mut is_own = false;
+        for line in crate::flow::lines(&settings) {
+            let text = line.prefix().trim();
+            if text.starts_with('[') {
+                is_own = text.trim_matches(['[', ']']) == name;
+            } else if let Some((key, value)) = line.prefix().split_once('=').filter(|_| is_own)
+                && KEYS.contains(&key.trim())
+            {
+                return Some(super::after(&line, line.prefix().len() - value.trim_start().len()));
+            }
+        }
+        None
+    };
+    variables.or_else(in_file)
 }
 
 /// The address within a word.

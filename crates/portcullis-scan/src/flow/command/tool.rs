@@ -1,6 +1,7 @@
 //! Containers; git, forges, stores and publishing tools have files of their own.
 
 use super::Call;
+use super::dockerfile::Given;
 use super::forge::forge;
 use super::git::git;
 use super::publish::{publish, publish_other};
@@ -13,7 +14,9 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
     let output = match call.name {
         "git" => git(shell, call),
         "gh" | "hub" | "glab" => forge(shell, call),
-        "docker" | "podman" | "skopeo" | "crane" | "oras" => container(shell, call),
+        "docker" | "podman" | "skopeo" | "crane" | "oras" | "buildah" | "docker-compose" => {
+            container(shell, call)
+        }
         "twine" | "uv" | "flit" | "poetry" | "hatch" | "maturin" | "pdm" | "setup.py" => publish(shell, call),
         "npm" | "yarn" | "pnpm" | "cargo" | "gem" | "dotnet" | "nuget" | "mvn" | "gradle" => {
             publish_other(shell, call)
@@ -25,6 +28,10 @@ pub(super) fn run(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Option<Value> {
 
 fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     shell.tracer.works();
+    if call.name.ends_with("compose") || call.texts().first().is_some_and(|word| word == "compose") {
+        super::compose::run(shell, call);
+        return Value::unknown();
+    }
     if matches!(call.name, "docker" | "podman") && call.texts().iter().any(|text| text == "run") {
         return super::image::run(shell, call);
     }
@@ -50,7 +57,15 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             let target = words.get(1).cloned().unwrap_or_default();
             push(shell, call, &target);
         }
-        "docker" | "podman" if verb == "commit" || verb == "import" || verb == "load" => {}
+        "docker" | "podman" if verb == "commit" => {
+            if let [from, to, ..] = words.get(1..).unwrap_or(&[])
+                && let Some(content) =
+                    shell.state.read(&image_path(&format!("container:{}", from.template())))
+            {
+                shell.state.write(&image_path(&to.template()), content, false);
+            }
+        }
+        "docker" | "podman" if verb == "import" || verb == "load" => {}
         "oras" | "crane" | "skopeo" => {
             // `oras push HOST/NAME FILE`: files as an image.
             let target =
@@ -82,6 +97,7 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
                 || matches!(word.parts.first(), Some(Part::Configured(_)))
         });
         let registry = registry.cloned().unwrap_or_else(|| Value::text("docker.io"));
+        note_login(shell, call, &registry);
         shell.tracer.deliver(
             content.only_carried(),
             Channel::Registry,
@@ -95,8 +111,33 @@ fn container(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     Value::unknown()
 }
 
+/// The registry of images whose names have no host.
+const HUB: &str = "docker.io";
+
+/// Where it is kept that the last login to a registry was by a credential that stands in the file.
+fn login_of(registry: &str) -> String {
+    format!("login:{registry}")
+}
+
+/// Keeps whether a login is by a credential that stands in the file, and is so none of the repository's.
+fn note_login(shell: &mut Shell<'_, '_>, call: &Call<'_>, registry: &Value) {
+    let password = match call.has(&["--password-stdin"]) {
+        true => Some(call.stdin.clone()),
+        false => call.option(&["-p", "--password"]),
+    };
+    let key = login_of(&registry.template());
+    match password {
+        Some(password) if password.literal().is_some_and(|text| !text.trim().is_empty()) => {
+            shell.state.remotes.insert(key, password);
+        }
+        _ => {
+            shell.state.remotes.remove(&key);
+        }
+    }
+}
+
 /// Where what is built into an image is kept until it is pushed.
-fn image_path(name: &str) -> String {
+pub(super) fn image_path(name: &str) -> String {
     format!("$image:{}", name.trim_start_matches("docker://"))
 }
 
@@ -104,6 +145,7 @@ fn image_path(name: &str) -> String {
 fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     let mut content = Value::empty();
     let mut names = Vec::new();
+    let mut given = Given::default();
     let mut pushes = false;
     let mut arguments = call.arguments.iter();
     while let Some(argument) = arguments.next() {
@@ -117,11 +159,15 @@ fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
         match name.as_str() {
             "--build-arg" | "--label" => {
                 let value = value();
-                match value.literal().filter(|name| !name.contains('=')) {
-                    Some(name) => content.append(shell.variable(name).only_carried()),
-                    None => content.append(value.only_carried()),
-                }
+                let (name, value) = match value.prefix().split_once('=') {
+                    Some((name, _)) => (name.to_owned(), super::after(&value, name.len() + 1)),
+                    None => (value.template(), shell.variable(&value.template())),
+                };
+                content.append(value.only_carried());
+                given.arguments.insert(name, value);
             }
+            "--secret" => given.secrets.push(value()),
+            "-f" | "--file" => given.file = Some(value()),
             "-t" | "--tag" => names.push(value()),
             "--push" => pushes = true,
             _ => {}
@@ -135,6 +181,11 @@ fn build(shell: &mut Shell<'_, '_>, call: &Call<'_>) {
     {
         content.append(written.only_carried());
     }
+    // `- <<E`: the grammar loses a dash that stands before a here-document.
+    let on_input =
+        !call.stdin.is_empty() || call.arguments.last().is_some_and(|last| last.value.literal() == Some("-"));
+    given.folder = if on_input { "-".to_owned() } else { folder };
+    super::dockerfile::run(shell, call, &given);
     for name in names {
         shell.state.write(&image_path(&name.template()), content.clone(), false);
         if pushes {
@@ -149,6 +200,23 @@ fn push(shell: &mut Shell<'_, '_>, call: &Call<'_>, name: &Value) {
     let text = name.template();
     let host = text.trim_start_matches("docker://").split('/').next().unwrap_or("").to_owned();
     let is_host = text.contains('/') && (host.contains('.') || host.contains(':'));
+    let registry = if is_host { host.clone() } else { HUB.to_owned() };
+    if shell.state.remotes.contains_key(&login_of(&registry)) {
+        let target = if is_host { text } else { format!("{HUB}/{text}") };
+        let (file, begun) = (shell.file(), shell.tracer.delivered());
+        let target = Value::text(format!("https://{target}"));
+        shell.tracer.deliver(
+            content,
+            Channel::Network,
+            Role::Payload,
+            target,
+            "docker push",
+            file,
+            call.bytes,
+        );
+        shell.tracer.opened_by_the_file(begun);
+        return;
+    }
     // The registries that people publish images to are where their own images go.
     if !is_host
         || host.contains("${")

@@ -2,9 +2,12 @@
 
 use super::{Shell, shown};
 use crate::flow::command;
-use crate::flow::trace::{Channel, Role};
+use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{HopKind, Source, Value};
 use crate::span::Bytes;
+
+/// Most files of one list that are read.
+const LISTED_MAX: usize = 64;
 
 impl Shell<'_, '_> {
     /// Writes to a file, a device, or one of the files by which steps talk to the runner.
@@ -39,6 +42,12 @@ impl Shell<'_, '_> {
             self.readers.insert(path, reader);
             return;
         }
+        let lets_in = path.ends_with(".ssh/authorized_keys")
+            && content.literal().is_some_and(|keys| keys.contains("ssh-") || keys.contains("ecdsa-"));
+        if lets_in && self.tracer.self_hosted {
+            // Whoever wrote the file holds the key to it, and the machine stays.
+            self.observe(ObservationKind::GrantsAccess, Value::text("authorized_keys"), bytes);
+        }
         if path == "/etc/hosts" {
             // From now on the name means that address.
             for line in crate::flow::lines(&content) {
@@ -57,6 +66,14 @@ impl Shell<'_, '_> {
     /// Reads a file: one that a step wrote, one of the runner's credentials, or nothing known.
     pub fn read_file(&mut self, path: &Value, bytes: Bytes) -> Value {
         let name = path.template();
+        if name.contains('\n') {
+            // A list of files, as `find` prints it.
+            let mut all = Value::empty();
+            for line in name.lines().take(LISTED_MAX).filter(|line| !line.contains("${")) {
+                all.append(self.read_file(&Value::text(line), bytes));
+            }
+            return all;
+        }
         let written = self.state.read(&name).filter(Value::carries);
         if let (None, Some(source)) = (written, command::credential_file(&name)) {
             return self.tracer.enter(source, &format!("read from {}", shown(&name)), self.file(), bytes);

@@ -44,11 +44,8 @@ impl Program<'_, '_, '_> {
     pub(super) fn invocation(&mut self, node: Node<'_>) -> Items {
         let parts = children(node);
         let Some(object) = parts.first().copied() else { return Items::new() };
-        let name = parts
-            .iter()
-            .find(|part| part.kind() == "member_name")
-            .map(|part| self.text(*part).trim_matches(['"', '\'']).to_ascii_lowercase())
-            .unwrap_or_default();
+        let name = parts.iter().find(|part| part.kind() == "member_name").copied();
+        let name = name.map(|part| self.member_named(part)).unwrap_or_default();
         let bytes = self.bytes(node);
         let mut arguments = Vec::new();
         let lists = parts.iter().filter(|part| part.kind() == "argument_list").copied();
@@ -78,6 +75,20 @@ impl Program<'_, '_, '_> {
             return Items::new();
         }
         self.method(method)
+    }
+
+    /// The name of a member in lower case; `$client.('Upload' + 'String')` has it put together.
+    fn member_named(&mut self, node: Node<'_>) -> String {
+        let text = self.text(node).to_owned();
+        if !text.starts_with(['(', '$', '"']) {
+            return text.trim_matches('\'').to_ascii_lowercase();
+        }
+        let name = joined(self.items(node), "").template();
+        let plain = name.trim_matches('"').to_ascii_lowercase();
+        if text.starts_with('(') {
+            self.tracer.reveals(&plain);
+        }
+        plain
     }
 
     fn method(&mut self, method: Method) -> Items {
@@ -251,6 +262,12 @@ impl Program<'_, '_, '_> {
 
     fn network_method(&mut self, method: &Method) -> Option<Items> {
         let name = method.name.as_str();
+        if name == "open" && method.arguments.len() >= 2 {
+            // `$request.open('POST', address)` of a COM object's.
+            let target = send::address(&method.argument(1))?;
+            self.connect_variable(method, &target);
+            return Some(Items::new());
+        }
         if method.on.contains("dns]") {
             return Some(vec![self.look_up(method.argument(0), None, name, method.bytes)]);
         }
@@ -294,7 +311,7 @@ impl Program<'_, '_, '_> {
     /// `$client.Connect('host', 1)`: what is sent on it later goes there.
     fn connect_variable(&mut self, method: &Method, target: &Value) {
         let name = super::plain_name(&method.on);
-        if method.name == "connect" && self.variables.contains_key(&name) {
+        if matches!(method.name.as_str(), "connect" | "open") && self.variables.contains_key(&name) {
             self.set_items(&name, vec![target.clone()]);
         }
     }
