@@ -122,9 +122,13 @@ impl CalledPaths {
         let mut visited = 0;
         while let Some(name) = left.pop_front() {
             visited += 1;
-            // Beside the repository nothing of it stands; a link that leads there hides what it leads to.
             let Some(&folder) = at.last() else {
-                return if links == 0 { Place::Nowhere } else { Place::Astray };
+                if links > 0 {
+                    return Place::Astray;
+                }
+                // `../NAME/x.sh` may be the repository's own: it is checked out in a folder of whatever name.
+                at.push(tree);
+                continue;
             };
             if visited > PARTS_MAX {
                 return Place::Astray;

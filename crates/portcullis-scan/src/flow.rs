@@ -87,6 +87,8 @@ pub struct Tracer<'a> {
     has_anchors: bool,
     /// Whether a limit of the whole workflow cut something off the current step: elsewhere there may be room for it.
     lacked_room: bool,
+    /// Whether the current step ran programs, which take shares of what it may.
+    parted: bool,
 }
 
 /// Variables that the runner sets and that are no secret.
@@ -133,6 +135,7 @@ impl<'a> Tracer<'a> {
             opened: Vec::new(),
             has_anchors: known::may_have_anchors(text),
             lacked_room: false,
+            parted: false,
         }
     }
 
@@ -159,7 +162,11 @@ impl<'a> Tracer<'a> {
 
     /// The same for a list.
     pub fn charge_all(&mut self, values: &[Value]) {
-        let size: usize = values.iter().map(Value::size_copied).sum();
+        self.charge_bytes(values.iter().map(Value::size_copied).sum());
+    }
+
+    /// The same for bytes that were read.
+    fn charge_bytes(&mut self, size: usize) {
         self.budget = self.budget.saturating_sub((size / 256) as u32);
     }
 

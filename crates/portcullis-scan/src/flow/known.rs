@@ -82,6 +82,9 @@ impl KnownSteps {
     fn keep(&self, key: Key, followed: Followed) {
         let Some(mut shard) = self.shard(&key).and_then(|shard| shard.lock().ok()) else { return };
         let size = followed.size();
+        if size > KNOWN_BYTES_MAX / SHARDS / 2 {
+            return;
+        }
         if shard.bytes + size > KNOWN_BYTES_MAX / SHARDS {
             *shard = Shard::default();
         }
@@ -109,7 +112,10 @@ struct Followed {
     publishings: Vec<Publishing>,
     decoded: Vec<String>,
     other_work: usize,
+    share: u32,
     spent: u32,
+    /// Whether programs that it ran took shares of its own.
+    parted: bool,
     /// Whether it took all of its share, and was followed no further.
     exhausted: bool,
     /// Why it was not followed whole.
@@ -294,6 +300,7 @@ impl Begun {
     pub(super) fn with(tracer: &mut Tracer<'_>, state: &JobState, met: Met) -> Begun {
         tracer.opened.clear();
         tracer.lacked_room = false;
+        tracer.parted = false;
         let incomplete = tracer.trace.incomplete.take();
         let unread = std::mem::take(&mut tracer.trace.unread);
         let trace = &tracer.trace;
@@ -351,7 +358,9 @@ impl Begun {
             publishings: trace.publishings.get(begun.publishings..).unwrap_or(&[]).to_vec(),
             decoded: tracer.decoded.difference(&begun.decoded).cloned().collect(),
             other_work: work.saturating_sub(begun.other_work),
+            share,
             spent: share.saturating_sub(tracer.budget),
+            parted: tracer.parted,
             exhausted,
             incomplete,
             unread,
@@ -414,6 +423,7 @@ impl Followed {
         let left = |name: usize, one: &Option<Value>| 128 + name + one.as_ref().map_or(0, value);
         let named = [&self.left.files, &self.left.added, &self.left.remotes];
         512 + value(&self.output)
+            + self.met.iter().map(|trail| HOP * trail.hops().len()).sum::<usize>()
             + self
                 .deliveries
                 .iter()
@@ -442,7 +452,7 @@ impl Followed {
             && trace.observations.len() + self.observations.len() < DELIVERIES_MAX
             && trace.publishings.len() + self.publishings.len() < DELIVERIES_MAX
             && trace.files.len() + self.opened.len() < FILES_MAX
-            && (if self.exhausted { self.spent == met.share } else { self.spent < met.share })
+            && (self.share == met.share || !self.exhausted && !self.parted && self.spent < met.share)
             && self
                 .opened
                 .iter()

@@ -207,6 +207,13 @@ impl Carried {
     pub fn is_copied(&self) -> bool {
         self.trail.last().is_some_and(|hop| hop.what.unescaped() == super::COPIED)
     }
+
+    /// Whether it is a token that the job asked its forge for, and not what another gave for one.
+    pub fn is_asked_for(&self) -> bool {
+        let hops = self.trail.hops();
+        let first = hops.first().map_or("", |hop| hop.what.unescaped());
+        first.starts_with(crate::flow::command::MINTED) || first == "core.getIDToken"
+    }
 }
 
 /// A piece of a value.
@@ -398,16 +405,11 @@ impl Value {
     /// Whether all that is secret in it are identity tokens as the job asked for them: header, claims and signature between dots
     /// (RFC 7515, section 3.1). Without its signature such a token opens nothing, and what it claims is no secret.
     pub fn is_identity(&self) -> bool {
-        let asked_for = |carried: &Carried| {
-            let hops = carried.trail.hops();
-            let first = hops.first().map_or("", |hop| hop.what.unescaped());
-            first.starts_with(crate::flow::command::MINTED) || first == "core.getIDToken"
-        };
         self.carries()
             && self.carried().all(|carried| {
                 carried.source == Source::MintedToken
                     && carried.encodings.iter().all(|one| matches!(one, Encoding::Field | Encoding::Escaped))
-                    && asked_for(carried)
+                    && carried.is_asked_for()
             })
     }
 

@@ -186,11 +186,17 @@ impl Program<'_, '_, '_> {
                     words.push(self.eval(*first));
                     words.extend(self.elements_of(*second)?);
                 }
-                // `spawn('curl', list)`: no shell reads it, whatever is in the list.
+                // `execFileSync('git', list)`: no shell reads it, whatever is in the list. `spawn(line, options)` is no such call.
                 "identifier" => {
-                    words.push(self.eval(*first));
+                    let program = self.eval(*first);
+                    let is_name = program.literal().is_some_and(|name| !name.contains(char::is_whitespace));
+                    let rest = self.eval(*second);
+                    if !is_name || rest.template().contains("shell") {
+                        return None;
+                    }
+                    words.push(program);
                     let list = self.elements_of(*second);
-                    words.extend(list.unwrap_or_else(|| crate::flow::command::words(&self.eval(*second))));
+                    words.extend(list.unwrap_or_else(|| crate::flow::command::words(&rest)));
                 }
                 _ => return None,
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::flow::value::{Carried, Part, Trail, Value};
+use crate::flow::value::{Carried, Part, Source, Trail, Value};
 use crate::flow::{Tracer, sorted};
 use crate::span::Bytes;
 
@@ -100,7 +100,8 @@ fn add_carried(hash: &mut Sha256, met: &mut Ways, carried: &Carried) -> Option<(
     if same == met.trails.len() {
         met.trails.push(carried.trail.clone());
     }
-    hash.update([6, u8::from(carried.dropped), u8::from(carried.is_copied())]);
+    let asked_for = carried.source == Source::MintedToken && carried.is_asked_for();
+    hash.update([6, u8::from(carried.dropped), u8::from(carried.is_copied()), u8::from(asked_for)]);
     hash.update((same as u64).to_le_bytes());
     add(hash, format!("{:?}", carried.source).as_bytes());
     hash.update((carried.encodings.len() as u64).to_le_bytes());

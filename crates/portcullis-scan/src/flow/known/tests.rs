@@ -299,6 +299,8 @@ fn full_shards_start_again() {
     let known = KnownSteps::new();
     let followed = |length: usize| Followed {
         output: Value::empty(),
+        share: 0,
+        parted: false,
         home: 0,
         start: 0,
         met: Vec::new(),
@@ -315,11 +317,14 @@ fn full_shards_start_again() {
         unread: false,
         left: Left::default(),
     };
-    let room = KNOWN_BYTES_MAX / SHARDS - followed(0).size();
-    known.keep([0; 32], followed(room));
-    assert_eq!(count(&known), 1);
-    known.keep([0; 32], followed(1));
-    assert_eq!(count(&known), 1, "the first one went");
+    let half = KNOWN_BYTES_MAX / SHARDS / 2 - followed(0).size() - 64;
+    known.keep([0; 32], followed(half));
+    known.keep([0; 32], followed(half));
+    assert_eq!(count(&known), 2);
+    known.keep([0; 32], followed(half));
+    assert_eq!(count(&known), 1, "the first ones went");
     known.keep([0; 32], followed(1));
     assert_eq!(count(&known), 2);
+    known.keep([0; 32], followed(2 * half));
+    assert_eq!(count(&known), 2, "one that would take the room of most others is not kept");
 }

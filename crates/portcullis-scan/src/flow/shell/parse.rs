@@ -86,6 +86,9 @@ pub fn parse_tree(text: &str, language: &tree_sitter::Language) -> Option<Tree> 
     let tree = parse_anew(text, language);
     if let Some(mut shard) = known.shard(text) {
         let size = text.len() + 64 + tree.as_ref().map_or(0, Tree::size);
+        if size > KEPT_BYTES_MAX / SHARDS / 2 {
+            return tree;
+        }
         if shard.bytes + size > KEPT_BYTES_MAX / SHARDS {
             *shard = Shard::default();
         }
