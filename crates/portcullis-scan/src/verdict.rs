@@ -29,11 +29,9 @@ pub fn weigh(rule: &str, signals: &BTreeSet<Signal>) -> Verdict {
         }
         "remote-code" | "script-injection" | "untrusted-code" | "open-door" => Verdict::Exposed,
         "secret-to-disk" => {
-            if intent && has(Signal::SinglePurpose) {
-                Verdict::Malicious
-            } else {
-                Verdict::Exposed
-            }
+            // Nobody needs all of them in a form that has to be decoded first.
+            let taken = has(Signal::AllSecrets) && (has(Signal::Encoded) || has(Signal::MaskEvasion));
+            if intent && has(Signal::SinglePurpose) || taken { Verdict::Malicious } else { Verdict::Exposed }
         }
         _ if has(Signal::DroppedByRunner) => Verdict::Suspicious,
         // Excuses for the ordinary: they never outweigh greed or hiding.

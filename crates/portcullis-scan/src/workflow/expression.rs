@@ -88,6 +88,9 @@ struct Evaluation<'a> {
 /// Deepest recursion; the parser has a limit of its own, this one holds whatever that becomes.
 const DEPTH_MAX: usize = 64;
 
+/// Most names that one index is followed to.
+const NAMES_MAX: usize = 64;
+
 impl Evaluation<'_> {
     fn enter(&self, source: Source, what: &str) -> Value {
         let hop = Hop {
@@ -219,11 +222,46 @@ impl Evaluation<'_> {
         {
             return names;
         }
+        if let Some(names) = self.formatted(index, depth) {
+            return names;
+        }
         let value = self.value(index, depth + 1);
         match value.literal() {
             Some(name) => vec![name.to_owned()],
             None => vec![family(&value).unwrap_or_else(|| "*".to_owned())],
         }
+    }
+
+    /// `format('{0}_TOKEN', matrix.registry)`: all the names that come of it, where every value that it can get is written out.
+    fn formatted(&self, index: &SpannedExpr<'_>, depth: usize) -> Option<Vec<String>> {
+        let Expr::Call(call) = &index.inner else { return None };
+        if call.func != Function::Format || depth > DEPTH_MAX {
+            return None;
+        }
+        let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+        for argument in &call.args {
+            let several = match &argument.inner {
+                Expr::Context(context) => self.written_out(context),
+                _ => None,
+            };
+            let choices = several.unwrap_or_else(|| vec![self.value(argument, depth + 1)]);
+            rows = rows
+                .iter()
+                .flat_map(|row| choices.iter().map(|one| row.iter().cloned().chain([one.clone()]).collect()))
+                .take(NAMES_MAX + 1)
+                .collect();
+        }
+        if rows.len() > NAMES_MAX {
+            return None;
+        }
+        rows.iter().map(|row| format(row).literal().map(str::to_owned)).collect()
+    }
+
+    /// Every value of `matrix.axis`.
+    fn written_out(&self, context: &Context<'_>) -> Option<Vec<Value>> {
+        let Some(Expr::Identifier(head)) = context.parts.first().map(|part| &part.inner) else { return None };
+        let values = self.contexts.look_up(&head.as_str().to_ascii_lowercase(), &[context.single_tail()?])?;
+        (!values.is_empty()).then_some(values)
     }
 
     fn path(&self, head: &str, rest: &[&str]) -> Vec<Value> {

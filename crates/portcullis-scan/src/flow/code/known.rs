@@ -66,6 +66,10 @@ impl Program<'_, '_, '_> {
                     content => content,
                 });
             }
+            // `Path("~/key").expanduser().read_text()`: the path already stands for what is in it.
+            "read_text" | "read_bytes" if first.is_empty() && receiver.carries() => {
+                return Some(receiver.clone());
+            }
             "open" | "readFileSync" | "readFile" | "read_text" | "Path" | "createReadStream"
             | "read_bytes" => {
                 let path = if first.is_empty() { receiver.template() } else { first.template() };
@@ -165,7 +169,9 @@ impl Program<'_, '_, '_> {
     }
 
     pub(super) fn file(&mut self, path: &str, first: &Value, bytes: Bytes) -> Value {
-        if let Some(source) = crate::flow::command::credential_file(path) {
+        // What a step wrote there is known by its own name.
+        let written = self.state.read(path).filter(Value::carries);
+        if let (None, Some(source)) = (written, crate::flow::command::credential_file(path)) {
             return self.tracer.enter(
                 source,
                 &format!("read from {}", crate::flow::shell::shown(path)),

@@ -138,10 +138,14 @@ impl Program<'_, '_, '_> {
 
     /// A variable that holds a client from now on.
     pub(super) fn note_client(&mut self, target: Node<'_>, value: Node<'_>) {
-        if target.kind() == "identifier" && matches!(value.kind(), "attribute" | "member_expression") {
-            // `e = __import__('os').environ`: the whole of it under another name.
+        let is_member = matches!(
+            value.kind(),
+            "attribute" | "member_expression" | "subscript" | "subscript_expression" | "identifier"
+        );
+        if target.kind() == "identifier" && is_member {
+            // `e = __import__('os').environ`, `go = globalThis['fetch']`: the same under another name.
             let path = self.path(value);
-            if matches!(path.as_str(), "os.environ" | "process.env") {
+            if matches!(path.as_str(), "os.environ" | "process.env") || super::send::is_http(&path) {
                 let name = self.text(target).to_owned();
                 self.names.insert(name, path);
             }

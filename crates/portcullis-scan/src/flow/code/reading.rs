@@ -49,6 +49,12 @@ impl Program<'_, '_, '_> {
         };
         match path.rsplit('.').next() {
             Some(key) if is_setting(&value, key) => Value::unknown(),
+            // How long something is says nothing of it.
+            Some("length" | "byteLength")
+                if self.language == crate::flow::command::Language::JavaScript && value.carries() =>
+            {
+                Value::unknown()
+            }
             _ => value,
         }
     }
@@ -122,10 +128,12 @@ impl Program<'_, '_, '_> {
             return value.encoded(crate::flow::value::Encoding::Reversed, &hop);
         }
         if index.is_some_and(|index| {
-            index.kind() == "slice" && self.text(index).starts_with(|c: char| c.is_ascii_digit() && c != '0')
+            index.kind() == "slice"
+                && (self.text(index).starts_with(|c: char| c.is_ascii_digit() && c != '0')
+                    || is_piece(self.text(index)))
         }) && value.carries()
         {
-            // All but the beginning.
+            // All but the beginning, or piece by piece.
             let hop = self.hop(HopKind::Encode, "a part of it", self.bytes(node));
             return value.encoded(crate::flow::value::Encoding::Split, &hop);
         }
@@ -224,4 +232,14 @@ impl Program<'_, '_, '_> {
         }
         dump
     }
+}
+
+/// Whether a slice is one piece of many, `at:at + 4`, as a loop over all of it takes them.
+fn is_piece(slice: &str) -> bool {
+    let Some((from, to)) = slice.split_once(':') else { return false };
+    let is_name =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let added =
+        to.trim().strip_prefix(from.trim()).map(str::trim_start).and_then(|rest| rest.strip_prefix('+'));
+    is_name(from.trim()) && added.is_some()
 }

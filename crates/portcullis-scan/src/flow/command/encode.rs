@@ -5,9 +5,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::Call;
 use super::filter::{encode, input, narrowed};
-use crate::flow::shell::Shell;
+use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, ObservationKind, Role};
-use crate::flow::value::{Encoding, Part, Value};
+use crate::flow::value::{Encoding, HopKind, Part, Value};
 
 /// Decodes base64 text as the command-line tools do: white space ignored, padding optional.
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
@@ -178,7 +178,7 @@ pub(super) fn encrypting(shell: &mut Shell<'_, '_>, call: &Call<'_>, output_opti
 }
 
 pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
-    let operands = call.operands();
+    let operands = files(call);
     let texts = call.texts();
     let creates = match call.name {
         "tar" => texts.first().is_some_and(|flags| flags.contains('c')) || call.has(&["-c", "--create"]),
@@ -200,7 +200,13 @@ pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
             content.append(shell.read_file(&Value::text(path), operand.bytes));
         }
     }
-    let packed = encode(shell, call, content, Encoding::Compressed);
+    let packed = match has_password_in_file(call) {
+        true => {
+            let hop = shell.hop(HopKind::Encode, LOCKED, call.bytes);
+            content.encoded(Encoding::Encrypted, &hop)
+        }
+        false => encode(shell, call, content, Encoding::Compressed),
+    };
     let target = operands.iter().map(|operand| operand.value.template()).find(|name| {
         [".tar", ".tgz", ".gz", ".zip", ".7z", ".xz", ".bz2", ".zst"]
             .iter()
@@ -215,6 +221,31 @@ pub(super) fn archive(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     }
 }
 
+/// The words that are no options, without the password that zip takes as a word of its own.
+fn files<'c>(call: &'c Call<'_>) -> Vec<&'c Argument> {
+    let password = if call.name == "zip" { call.option(&["-P", "--password"]) } else { None };
+    let password = password.map(|password| password.template());
+    let mut operands = call.operands();
+    operands.retain(|operand| Some(operand.value.template()) != password);
+    operands
+}
+
+/// What a hop says of an archive whose password stands in the file: it keeps nobody out who has read the workflow.
+pub const LOCKED: &str = "an archive with a password that stands in the file";
+
+/// `zip -P PASSWORD`, `7z -pPASSWORD`, where it is written out.
+fn has_password_in_file(call: &Call<'_>) -> bool {
+    let written = |value: &Value| value.literal().is_some_and(|text| !text.is_empty());
+    match call.name {
+        "zip" => call.option(&["-P", "--password"]).is_some_and(|password| written(&password)),
+        "7z" | "7za" => call
+            .arguments
+            .iter()
+            .any(|word| word.value.prefix().starts_with("-p") && written(&super::after(&word.value, 2))),
+        _ => false,
+    }
+}
+
 /// The archive that zip and 7z are told to write, however it is called: the first name, behind 7z's verb. They print it only where it
 /// is called `-`, or by `-so`.
 fn named_archive(call: &Call<'_>) -> Option<String> {
@@ -222,7 +253,7 @@ fn named_archive(call: &Call<'_>) -> Option<String> {
         return None;
     }
     let behind = if call.name == "zip" { 0 } else { 1 };
-    let name = call.operands().get(behind)?.value.template();
+    let name = files(call).get(behind)?.value.template();
     (!name.is_empty()).then_some(name)
 }
 

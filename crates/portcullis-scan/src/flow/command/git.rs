@@ -1,7 +1,7 @@
 //! git: remotes, the index, pushes, and the credentials in its configuration.
 
 use super::Call;
-use crate::flow::shell::Shell;
+use crate::flow::shell::{Argument, Shell};
 use crate::flow::trace::{Channel, ObservationKind, Role};
 use crate::flow::value::{Part, Source, Value};
 
@@ -107,9 +107,9 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         "clone" | "fetch" | "pull" | "ls-remote" | "submodule" => {
             shell.tracer.works();
             if verb == "clone"
-                && let Some(url) = operands.first()
+                && let [url, folder @ ..] = cloned(rest).as_slice()
             {
-                let folder = operands.get(1).map(|folder| folder.template());
+                let folder = folder.first().map(|folder| folder.template());
                 let text = url.template();
                 let last = text.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or("");
                 let folder = folder.unwrap_or_else(|| last.trim_end_matches(".git").to_owned());
@@ -142,6 +142,44 @@ pub(super) fn git(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
         _ => shell.tracer.works(),
     }
     Value::unknown()
+}
+
+/// The address that `git clone` is given, and the folder: words that are neither options nor the values of any
+/// (git 2.47, `git help clone`).
+fn cloned(words: &[Argument]) -> Vec<&Value> {
+    const TAKE_VALUES: &[&str] = &[
+        "-b",
+        "--branch",
+        "--revision",
+        "-c",
+        "--config",
+        "--depth",
+        "-j",
+        "--jobs",
+        "-o",
+        "--origin",
+        "--filter",
+        "--reference",
+        "--reference-if-able",
+        "--separate-git-dir",
+        "--server-option",
+        "--shallow-exclude",
+        "--shallow-since",
+        "--template",
+        "-u",
+        "--upload-pack",
+        "--bundle-uri",
+    ];
+    let mut operands = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if TAKE_VALUES.contains(&word.value.template().as_str()) {
+            words.next();
+        } else if !word.value.prefix().starts_with('-') {
+            operands.push(&word.value);
+        }
+    }
+    operands
 }
 
 pub(super) fn git_config(shell: &mut Shell<'_, '_>, call: &Call<'_>, operands: &[&Value]) -> Value {

@@ -207,7 +207,18 @@ fn remote_copy(shell: &mut Shell<'_, '_>, call: &Call<'_>) -> Value {
     };
     let mut content = call.stdin.clone();
     // `put FILE` in a script of the client's own.
-    let mut script = call.stdin.literal().unwrap_or("").to_owned();
+    let mut script = call.stdin.template();
+    // The same in a file: `sftp -b FILE`, `lftp -f FILE`.
+    let batch = match call.name {
+        "sftp" => call.option(&["-b"]),
+        "lftp" => call.option(&["-f"]),
+        _ => None,
+    };
+    if let Some(commands) = batch.and_then(|path| shell.state.read(&path.template())) {
+        script.push('\n');
+        script.push_str(&commands.template());
+        script.push('\n');
+    }
     if call.name != "ssh" && call.name != "rsync" {
         for argument in call.arguments {
             script.push(' ');

@@ -32,12 +32,14 @@ pub(super) fn parse(tracer: &mut Tracer<'_>, script: Script) -> Option<Arc<Parse
 ///
 /// The grammar's scanner (tree-sitter-bash 0.25.1, `scanner.c`, `BRACE_START`) asks C's `isdigit` about the character after
 /// `{`, which reads outside of its table for anything above U+00FF: `{🦀` ended the process. To a shell these are letters
-/// of a word as any other; the words themselves are cut from the true text.
+/// of a word as any other; the words themselves are cut from the true text. So is the word `-`, which the grammar does not take
+/// before a redirection: of `curl -K - <<END` nothing was left.
 pub(super) fn ascii(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
+    if text.is_ascii() && !text.contains(" - <") {
         return Cow::Borrowed(text);
     }
-    text.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { 'x' }).collect::<String>().into()
+    let plain = |byte: u8| if byte.is_ascii() { char::from(byte) } else { 'x' };
+    text.bytes().map(plain).collect::<String>().replace(" - <", " x <").into()
 }
 
 /// Most bytes of scripts and trees that one scan keeps.

@@ -270,6 +270,8 @@ impl Shell<'_, '_> {
         let encoding = match rest.as_bytes().first() {
             // One character, in a loop over all of them.
             Some(b':') if rest.ends_with(":1") => Encoding::Split,
+            // From a place that is counted, as in a loop over all of it: `${v:$at:2}`, `${v:$((at + 2)):2}`.
+            Some(b':') if is_counted(rest) => Encoding::Split,
             // All but the beginning.
             Some(b':')
                 if rest
@@ -285,6 +287,12 @@ impl Shell<'_, '_> {
         };
         if value.carries() { value.encoded(encoding, &hop) } else { value }
     }
+}
+
+/// Whether a piece begins where a variable says: in `${v:at:2}` and `${v:$at:2}`, and not where a default begins (`${v:-at}`).
+fn is_counted(operator: &str) -> bool {
+    let begins = operator.trim_start_matches([':', ' ', '(']);
+    begins.starts_with(|c: char| c == '$' || c.is_ascii_alphabetic() || c == '_')
 }
 
 fn first_of_kind<'n>(node: Node<'n>, kind: &str, depth: usize) -> Option<Node<'n>> {
