@@ -160,6 +160,21 @@ impl Store {
         Ok(Tx { inner: self.pool.begin().await?, dialect: self.dialect })
     }
 
+    /// A transaction that only reads, and reads all of it as it was at one moment, whatever is committed beside it. On SQLite
+    /// every transaction does; PostgreSQL's ordinary ones show each statement what is committed by then.
+    ///
+    /// # Errors
+    /// Where the database can't be reached.
+    pub async fn snapshot(&self) -> Result<Tx> {
+        let inner = match self.dialect {
+            Dialect::Sqlite => self.pool.begin().await?,
+            Dialect::Postgres => {
+                self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+            }
+        };
+        Ok(Tx { inner, dialect: self.dialect })
+    }
+
     /// A transaction that may write. On SQLite it takes the write lock at once: a read-then-write in a deferred
     /// transaction fails with `SQLITE_BUSY_SNAPSHOT` whatever the timeout.
     ///

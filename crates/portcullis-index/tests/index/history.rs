@@ -49,6 +49,26 @@ async fn an_untouched_history_is_consistent_and_says_how_far_that_reaches() {
     }
 }
 
+/// What is sealed between the reading of the checkpoints and that of the events is no forgery.
+#[tokio::test]
+async fn a_history_is_verified_while_it_goes_on() {
+    for stage in stages().await {
+        filled(&stage).await;
+        let goes_on = async {
+            for number in 0..40 {
+                record(&stage, number).await;
+                stage.seal().await;
+            }
+        };
+        let is_read = async {
+            for _ in 0..40 {
+                assert_eq!(verify(&stage, None).await.faults, vec![]);
+            }
+        };
+        tokio::join!(goes_on, is_read);
+    }
+}
+
 #[tokio::test]
 async fn every_changed_column_is_found() {
     for change in [
